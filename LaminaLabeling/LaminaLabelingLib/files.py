@@ -1,0 +1,51 @@
+"""Everything that is read from and written to files for a scan's laminae, without Slicer.
+
+============================  ==========================================================
+`write_markups`               point list ``.mrk.json``, `read_markups` reads it back
+`write_curve`                 curve ``.mrk.json``, `read_curve` reads it back
+`write_csv`                   table, `read_csv` reads it back
+`write_segmentation`          ``.seg.nrrd`` on the scan's grid, one segment for each lamina
+`read_label_volume`           centroids of the components of a label volume
+`read_laminae`                a point list or a table, by the file's extension
+`atomic_path`                 a temporary file that takes its place only when complete
+============================  ==========================================================
+"""
+
+from pathlib import Path
+
+from LaminaLabelingLib.atomic import atomic_path
+from LaminaLabelingLib.errors import LaminaError
+from LaminaLabelingLib.laminae import LaminaSet
+from LaminaLabelingLib.markups_files import read_curve, read_markups, write_curve, write_markups
+from LaminaLabelingLib.segmentation_files import read_label_volume, write_segmentation
+from LaminaLabelingLib.tables import read_csv, write_csv
+
+__all__ = [
+    "atomic_path",
+    "read_csv",
+    "read_curve",
+    "read_label_volume",
+    "read_laminae",
+    "read_markups",
+    "write_csv",
+    "write_curve",
+    "write_markups",
+    "write_segmentation",
+]
+
+
+def read_laminae(path: str | Path) -> LaminaSet:
+    """Read laminae from a point list (``.mrk.json``, ``.json``) or a table (``.csv``).
+
+    Raises
+    ------
+    LaminaError
+        If the extension is another one, or the file cannot be used; see `read_markups` and `read_csv`.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix == ".json":
+        return read_markups(path)
+    if suffix == ".csv":
+        return read_csv(path)
+    raise LaminaError(f'"{path.name}" is not a list of laminae: give a file that ends in .mrk.json or .csv.')

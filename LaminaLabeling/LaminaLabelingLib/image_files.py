@@ -1,0 +1,249 @@
+"""Image files through SimpleITK: voxels and matrix in and out, one clear sentence for everything else."""
+
+import gzip
+import os.path
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from LaminaLabelingLib.atomic import atomic_path
+from LaminaLabelingLib.errors import LaminaError
+
+FORMATS = "NRRD (.nrrd, .nhdr), NIfTI (.nii, .nii.gz) or MetaImage (.mha, .mhd)"
+
+_IMAGE_IO = {
+    ".nrrd": "NrrdImageIO",
+    ".nhdr": "NrrdImageIO",
+    ".nii": "NiftiImageIO",
+    ".nii.gz": "NiftiImageIO",
+    ".mha": "MetaImageIO",
+    ".mhd": "MetaImageIO",
+}
+# Formats of two files are left out because two files cannot be replaced at once.
+_WRITABLE = (".nrrd", ".nii", ".nii.gz", ".mha")
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_MAX_SHEAR = np.sin(np.radians(1.0))
+
+
+@dataclass(frozen=True)
+class RawImage:
+    """What an image file holds.
+
+    Parameters
+    ----------
+    array : ndarray, shape (K, J, I), or (K, J, I, C) for an image with C values per voxel
+    ijk_to_ras : ndarray, shape (4, 4)
+        From (i, j, k) to RAS mm.
+    unknown_directions : str
+        Why the file's directions are not those of a patient, by what the file itself says; empty if it does not.
+    """
+
+    array: np.ndarray
+    ijk_to_ras: np.ndarray
+    unknown_directions: str = ""
+
+
+def read_image(path: str | Path, components: bool = False) -> RawImage:
+    """Read a 3D image.
+
+    Parameters
+    ----------
+    path : str or Path
+        NRRD, NIfTI or MetaImage. A fourth dimension of size 1 is dropped.
+    components : bool
+        Whether more than one value per voxel is allowed.
+
+    Returns
+    -------
+    RawImage
+
+    Raises
+    ------
+    LaminaError
+        If there is no such file, or it is not a 3D image in one of these formats with valid directions.
+    """
+    import SimpleITK as sitk
+
+    path = Path(path)
+    extension = _extension(path)
+    if not os.path.isfile(path):  # unlike Path.is_file, it takes a name that is too long for one that is not there
+        raise LaminaError(f'There is no file "{path.name}" in that folder: check the name and the folder.')
+    if extension is None:
+        raise LaminaError(
+            f'"{path.name}" is not in a format that can be read as a 3D scan: save it as {FORMATS}, for example with '
+            "3D Slicer."
+        )
+    reader = sitk.ImageFileReader()
+    # The format is named, not guessed: a picture that was renamed to .mha must not be read as one.
+    reader.SetImageIO(_IMAGE_IO[extension])
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+        _check_header(reader, path.name, components)
+        unknown = _unknown_directions(reader, extension)
+        if _IMAGE_IO[extension] == "NiftiImageIO":
+            _check_nifti_spacing(path)
+        image = reader.Execute()
+    except RuntimeError as error:
+        raise _read_error(path.name, str(error)) from error
+    array = sitk.GetArrayFromImage(image)
+    if image.GetDimension() == 4:
+        array = array[0]
+    matrix = _matrix_of(image)
+    check_matrix(matrix, f'"{path.name}"')
+    return RawImage(array, matrix, unknown)
+
+
+def write_image(
+    array_kji: np.ndarray, ijk_to_ras: np.ndarray, path: str | Path, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write a 3D image, compressed, either completely or not at all.
+
+    Parameters
+    ----------
+    array_kji : ndarray, shape (K, J, I)
+        Booleans are written as 8-bit numbers, 16-bit floats as 32-bit ones.
+    ijk_to_ras : ndarray, shape (4, 4)
+        From (i, j, k) to RAS mm.
+    path : str or Path
+        Ends in .nrrd, .nii, .nii.gz or .mha.
+    metadata : mapping of str to str, or None
+        Key and value pairs for the header of an NRRD file.
+
+    Raises
+    ------
+    LaminaError
+        If the extension is another one, or the file cannot be written.
+    """
+    import SimpleITK as sitk
+
+    path = Path(path)
+    if _extension(path) not in _WRITABLE:
+        raise LaminaError(f'"{path.name}" cannot be written: give a name that ends in {", ".join(_WRITABLE)}.')
+    if array_kji.dtype in (np.bool_, np.float16):  # no image format has these
+        array_kji = array_kji.astype(np.uint8 if array_kji.dtype == np.bool_ else np.float32)
+    image = sitk.GetImageFromArray(np.ascontiguousarray(array_kji))
+    matrix = _LPS_TO_RAS @ ijk_to_ras
+    spacing = np.linalg.norm(matrix[:3, :3], axis=0)
+    image.SetSpacing(spacing.tolist())
+    image.SetDirection((matrix[:3, :3] / spacing).ravel().tolist())
+    image.SetOrigin(matrix[:3, 3].tolist())
+    for key, value in (metadata or {}).items():
+        image.SetMetaData(key, value)
+    with atomic_path(path) as temporary:
+        try:
+            sitk.WriteImage(image, str(temporary), useCompression=True)
+        except RuntimeError as error:
+            raise LaminaError(
+                f'"{path.name}" could not be written: check the space on the disk and your permission to write to '
+                "the folder, or choose .nrrd."
+            ) from error
+
+
+def check_matrix(matrix: np.ndarray, called: str) -> None:
+    """Refuse a matrix whose axes have no length, are not finite or not at right angles.
+
+    Distances along the axes are added as if they were at right angles everywhere in the library.
+
+    Parameters
+    ----------
+    matrix : ndarray, shape (4, 4)
+        From indices to mm.
+    called : str
+        The scan, as a message names it.
+
+    Raises
+    ------
+    LaminaError
+    """
+    valid = matrix.shape == (4, 4) and bool(np.isfinite(matrix).all())
+    if valid:
+        spacing = np.linalg.norm(matrix[:3, :3], axis=0)
+        valid = bool((spacing > 0).all())
+    if valid:
+        directions = matrix[:3, :3] / spacing
+        valid = bool(np.abs(directions.T @ directions - np.eye(3)).max() <= _MAX_SHEAR)
+    if not valid:
+        raise _bad_geometry(called)
+
+
+def _extension(path: Path) -> str | None:
+    """Return the extension by which the format is known, None for others."""
+    name = path.name.lower()
+    return next((extension for extension in sorted(_IMAGE_IO, key=len, reverse=True) if name.endswith(extension)), None)
+
+
+def _check_header(reader, name: str, components: bool) -> None:
+    """Refuse, before its voxels are read, a file that cannot be one 3D image."""
+    size = reader.GetSize()
+    if len(size) == 2 or (len(size) == 3 and 1 in size):
+        raise LaminaError(f'"{name}" is a 2D image: give a 3D scan.')
+    if len(size) > 4 or (len(size) == 4 and size[3] > 1):
+        raise _too_many_dimensions(name)
+    if reader.GetNumberOfComponents() != 1 and not components:
+        raise LaminaError(
+            f'"{name}" has {reader.GetNumberOfComponents()} values per voxel, like a color image: convert it to a '
+            "scalar volume, for example with Vector to Scalar Volume in 3D Slicer."
+        )
+
+
+def _unknown_directions(reader, extension: str) -> str:
+    """Return why the header says that its directions are not a patient's, empty if it does not say so."""
+    metadata = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
+    if _IMAGE_IO[extension] == "NiftiImageIO" and not any(
+        int(metadata.get(key, "1")) for key in ("sform_code", "qform_code")
+    ):
+        return "its NIfTI header marks the directions as unknown (sform_code and qform_code are 0)"
+    if _IMAGE_IO[extension] == "NrrdImageIO" and "NRRD_space" not in metadata:
+        return "its NRRD header has no directions (no space field)"
+    return ""
+
+
+def _check_nifti_spacing(path: Path) -> None:
+    """Refuse a NIfTI-1 file without a spacing, because the reader would silently take 1 mm."""
+    with gzip.open(path) if path.name.lower().endswith(".gz") else open(path, "rb") as file:
+        header = file.read(348)
+    order = next((order for order in "<>" if header[:4] == struct.pack(f"{order}i", 348)), None)
+    if order is None:
+        return  # NIfTI-2, whose reader does not do that
+    sform_code = struct.unpack(f"{order}h", header[254:256])[0]
+    if sform_code == 0 and 0.0 in struct.unpack(f"{order}3f", header[80:92]):
+        raise _bad_geometry(f'"{path.name}"')
+
+
+def _matrix_of(image) -> np.ndarray:
+    """Return the matrix from a SimpleITK image's (i, j, k) to RAS mm; of a 4D image, its spatial part."""
+    dimension = image.GetDimension()
+    direction = np.array(image.GetDirection()).reshape(dimension, dimension)[:3, :3]
+    matrix = np.eye(4)
+    matrix[:3, :3] = direction * np.array(image.GetSpacing()[:3])
+    matrix[:3, 3] = image.GetOrigin()[:3]
+    return _LPS_TO_RAS @ matrix
+
+
+def _bad_geometry(called: str) -> LaminaError:
+    return LaminaError(
+        f"{called} has axis directions or a spacing that are not valid (zero, parallel or not at right angles): "
+        "load it into 3D Slicer, correct or resample it, and save it again."
+    )
+
+
+def _too_many_dimensions(name: str) -> LaminaError:
+    return LaminaError(f'"{name}" has more than three dimensions: save one 3D volume of it and give that.')
+
+
+def _read_error(name: str, message: str) -> LaminaError:
+    """Turn what ITK says into one sentence."""
+    lowered = message.lower()
+    if "allocate memory" in lowered:
+        return LaminaError(f'"{name}" needs more memory than this computer has free: resample it to larger voxels.')
+    if "number of domain axes" in lowered:
+        return _too_many_dimensions(name)
+    if any(words in lowered for words in ("orthonormal", "determinant", "zero-valued spacing", "parsing spacings")):
+        return _bad_geometry(f'"{name}"')
+    return LaminaError(
+        f'"{name}" cannot be read as a 3D scan: it is damaged or not what its extension says; give {FORMATS}.'
+    )

@@ -1,0 +1,120 @@
+"""What the commands print: for people on a terminal, for machines one JSON object a line."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from .inference import STAGES, Progress
+
+
+class Console(Progress):
+    """Reports progress on stderr and results on stdout.
+
+    With ``machine`` true each line on stdout is one JSON object with the key ``event`` (``stage``, ``progress``,
+    ``warning``, ``result``, ``error``), and nothing else is printed there.
+    """
+
+    def __init__(self, machine: bool = False):
+        self.machine = machine
+        self._stage = ""
+        self._bar = None
+        self._task = None
+
+    def emit(self, event: str, **content: Any) -> None:
+        """Print one event for machines; nothing otherwise."""
+        if self.machine:
+            sys.stdout.write(json.dumps({"event": event, **content}) + "\n")
+            sys.stdout.flush()
+
+    def say(self, text: str) -> None:
+        """Print a line for people; nothing for machines."""
+        if not self.machine:
+            sys.stdout.write(text + "\n")
+            sys.stdout.flush()
+
+    def stage(self, name: str) -> None:
+        """Begin a stage."""
+        self._stage = name
+        text = STAGES.get(name, name)
+        self.emit("stage", stage=name, text=text)
+        if self._bar is not None:
+            self._bar.update(self._task, description=text, completed=0.0)
+
+    def fraction(self, share: float) -> None:
+        """Report how much of the stage is done."""
+        self.emit("progress", stage=self._stage, fraction=round(float(share), 4))
+        if self._bar is not None:
+            self._bar.update(self._task, completed=float(share))
+
+    def warning(self, text: str) -> None:
+        """Print a warning."""
+        self.emit("warning", text=text)
+        if not self.machine:
+            sys.stderr.write(f"Note: {text}\n")
+
+    def error(self, text: str) -> None:
+        """Print the sentence that ends the command."""
+        self.emit("error", text=text)
+        if not self.machine:
+            sys.stderr.write(f"lamina: {text}\n")
+
+    @contextmanager
+    def bar(self) -> Iterator[None]:
+        """Show a progress bar with the stage's name and the time passed while the block runs."""
+        if self.machine or not sys.stderr.isatty():
+            yield
+            return
+        from rich.console import Console as Terminal
+        from rich.progress import BarColumn, Progress as Bars, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        columns = (SpinnerColumn(), TextColumn("{task.description:<24}"), BarColumn(), TimeElapsedColumn())
+        with Bars(*columns, console=Terminal(stderr=True), transient=True) as bars:
+            self._bar, self._task = bars, bars.add_task("", total=1.0)
+            try:
+                yield
+            finally:
+                self._bar = self._task = None
+
+    def track(self, items: Iterable, total: int, text: str) -> Iterator:
+        """Yield the items, showing how many are done and the time left (events for machines)."""
+        start = time.monotonic()
+        self.emit("stage", stage=text, text=text)
+        if self.machine or not sys.stderr.isatty():
+            for number, item in enumerate(items, 1):
+                yield item
+                left = (time.monotonic() - start) / number * (total - number)
+                self.emit("progress", stage=text, fraction=round(number / total, 4), seconds_left=round(left, 1))
+                if not self.machine:
+                    sys.stderr.write(f"{text}: {number} of {total}\n")
+            return
+        from rich.console import Console as Terminal
+        from rich.progress import track
+
+        yield from track(items, text, total=total, console=Terminal(stderr=True), transient=True)
+
+    def table(self, title: str, rows: Iterable[tuple[str, str]]) -> None:
+        """Print a two-column table for people."""
+        if self.machine:
+            return
+        from rich.console import Console as Terminal
+        from rich.table import Table
+
+        table = Table(title=title, title_justify="left", show_header=False)
+        table.add_column(style="bold")
+        table.add_column(overflow="fold")
+        for name, value in rows:
+            table.add_row(name, value)
+        Terminal().print(table)
+
+
+def set_up_logging(verbose: bool) -> None:
+    """Send log records to stderr; only warnings unless ``verbose``."""
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
+    )

@@ -1,0 +1,174 @@
+"""One scan in, laminae out: preprocessing, network and localization in order, each stage timed and reported."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from LaminaLabelingLib.laminae import LaminaSet
+from LaminaLabelingLib.volumes import Volume
+
+from .localization import Localization, localize
+from .preprocessing import Options, Prepared, prepare
+
+if TYPE_CHECKING:
+    from .engines import Engine
+    from .models import ModelBundle
+
+STAGES = {
+    "read": "Reading the scan",
+    "preprocess": "Preprocessing the scan",
+    "network": "Running the network",
+    "localization": "Locating the laminae",
+    "write": "Writing the results",
+}
+
+
+class Progress:
+    """Told what is going on; this one keeps it to itself. A console or a graphical interface overrides the methods."""
+
+    def stage(self, name: str) -> None:
+        """Begin the stage ``name``, a key of `STAGES`."""
+
+    def fraction(self, share: float) -> None:
+        """Report the share of the current stage that is done."""
+
+    def warning(self, text: str) -> None:
+        """Report a sentence that the user should read."""
+
+
+class Stopwatch:
+    """Seconds by stage."""
+
+    def __init__(self, progress: Progress | None = None):
+        self.progress = progress or Progress()
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str):
+        """Time a block and report it as the current stage."""
+        self.progress.stage(name)
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+        self.progress.fraction(1.0)
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """The result of a segmentation.
+
+    Attributes
+    ----------
+    laminae : LaminaSet
+        Named or provisional, positions in the scan's RAS mm.
+    column : (N, 3) array
+        The spinous process column, RAS mm, superior to inferior.
+    prepared : Prepared
+        The network's input and what preprocessing found.
+    probability : float32 array of the grid's shape
+        The network's output.
+    localization : Localization
+        Candidates and why some were left out.
+    engine : str
+        What ran the network.
+    warnings : tuple of str
+        Sentences for the user, those of reading the scan included.
+    """
+
+    laminae: LaminaSet
+    column: np.ndarray
+    prepared: Prepared
+    probability: np.ndarray
+    localization: Localization
+    engine: str
+    warnings: tuple[str, ...] = field(default=())
+
+
+def segment(
+    volume: Volume,
+    model: ModelBundle,
+    engine: str | Engine = "auto",
+    progress: Progress | None = None,
+    stopwatch: Stopwatch | None = None,
+    threads: int | None = None,
+) -> Segmentation:
+    """Find the laminae in a scan.
+
+    Parameters
+    ----------
+    volume : Volume
+        The scan, IRA order.
+    model : ModelBundle
+        As `models.load_model` returns it.
+    engine : str or Engine
+        ``auto``, ``tensorflow``, ``openvino``, or an engine made before (for many scans).
+    progress : Progress, optional
+    stopwatch : Stopwatch, optional
+        Collects the seconds of each stage.
+    threads : int, optional
+        CPU threads of the network; all by default.
+
+    Returns
+    -------
+    Segmentation
+
+    Raises
+    ------
+    LaminaError
+        If the scan holds no image of a spine, or the engine cannot be had.
+    """
+    stopwatch = stopwatch or Stopwatch(progress)
+    progress = stopwatch.progress
+    decision = model.card.get("decision", {})
+    with stopwatch.stage("preprocess"):
+        prepared = prepare(volume, options_of(model), progress.fraction)
+    with stopwatch.stage("network"):
+        runner = _engine(engine, model, threads)
+        progress.fraction(0.2)
+        probability = runner.predict(prepared.grid.array)
+    with stopwatch.stage("localization"):
+        found = localize(
+            probability,
+            prepared.grid,
+            prepared.column_points,
+            decision.get("threshold", 0.5),
+            decision.get("minimum_voxels", 3),
+        )
+    warnings = (*volume.warnings, *prepared.warnings, *found.notes)
+    for text in warnings:
+        progress.warning(text)
+    return Segmentation(
+        found.laminae, prepared.column_points, prepared, probability, found, runner.description, warnings
+    )
+
+
+def options_of(model: ModelBundle) -> Options:
+    """Return the preprocessing that the model was trained with, from its card."""
+    stored = model.card.get("input", {}).get("preprocessing", {})
+    known = {key: stored[key] for key in ("crop_top_layer", "clearance", "crop_region", "margin") if key in stored}
+    return Options(**known, shape=tuple(model.card["input"]["grid"]))
+
+
+def _engine(engine: str | Engine, model: ModelBundle, threads: int | None):
+    if not isinstance(engine, str):
+        return engine
+    from .engines import create_engine
+
+    return create_engine(model, engine, threads=threads)
+
+
+def describe(laminae: LaminaSet) -> str:
+    """Return one line that says what was found, such as ``34 laminae on 17 levels, named T1 to L5``."""
+    count = len(laminae.positions())
+    levels = sum(1 for pair in laminae.pairs().values() if any(l is not None and l.position is not None for l in pair))
+    if not count:
+        return "no laminae found"
+    names = "numbered from the top" if laminae.is_provisional else "named T1 to L5"
+    return f"{count} laminae on {levels} levels, {names}"

@@ -1,0 +1,34 @@
+"""Preprocessing of a scan for the network (paper Section II, METHOD section 2): each step a function of its own.
+
+``footprint``   where the probe looked, and the skin
+``column``      the dark spinous process column
+``top_layer``   depth of the laminae and what to blank above them
+``grid``        region of interest, resampling, normalization
+``labels``      3x3x3 cubes around the centroids
+``prepare``     all of them in order
+"""
+
+from .column import Column, find_column
+from .footprint import Survey, survey
+from .grid import GRID_SHAPE, normalize, region_of_interest, resample
+from .labels import CubeReport, stamp_cubes
+from .pipeline import Options, Prepared, prepare
+from .top_layer import TopLayer, find_top_layer
+
+__all__ = [
+    "GRID_SHAPE",
+    "Column",
+    "CubeReport",
+    "Options",
+    "Prepared",
+    "Survey",
+    "TopLayer",
+    "find_column",
+    "find_top_layer",
+    "normalize",
+    "prepare",
+    "region_of_interest",
+    "resample",
+    "stamp_cubes",
+    "survey",
+]

@@ -1,0 +1,134 @@
+"""All the preprocessing steps in order, each optional."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from LaminaLabelingLib.volumes import Volume
+
+from .column import Column, find_column
+from .footprint import Survey, survey
+from .grid import DEFAULT_MARGIN_MM, GRID_SHAPE, normalize, region_of_interest, resample, scanned_mask
+from .top_layer import TopLayer, find_top_layer
+
+# Fainter than this the column is a guess: measured on scans without a spine, see Testing/benchmarks/preprocessing.py.
+_FAINT_COLUMN = 0.04
+
+
+@dataclass(frozen=True)
+class Options:
+    """Which steps are done and how (METHOD section 2).
+
+    Attributes
+    ----------
+    crop_top_layer : bool
+        Blank skin, fat and superficial muscle.
+    clearance : float
+        What the top layer crop keeps above the laminae, mm.
+    crop_region : bool
+        Narrow the volume to the region of interest.
+    margin : float
+        What the region keeps beside the column, mm (at most 40).
+    shape : tuple of int
+        The network's grid.
+    """
+
+    crop_top_layer: bool = True
+    clearance: float = 7.0
+    crop_region: bool = True
+    margin: float = DEFAULT_MARGIN_MM
+    shape: tuple[int, int, int] = GRID_SHAPE
+
+    def as_dict(self) -> dict:
+        """Return the options as plain values, for a model card or a cache key."""
+        return {**asdict(self), "shape": list(self.shape)}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A scan prepared for the network, with what each step found.
+
+    Attributes
+    ----------
+    grid : Volume
+        float32 input of the network; its matrix maps grid indices to the scan's RAS.
+    scanned : bool array of the grid's shape
+    column_points : (N, 3) array
+        The spinous process column at the depth of the laminae, RAS mm, superior to inferior.
+    survey, column, top_layer, box
+        What the single steps returned; ``top_layer`` is None when that step was left out.
+    warnings : tuple of str
+    """
+
+    grid: Volume
+    scanned: np.ndarray
+    column_points: np.ndarray
+    survey: Survey
+    column: Column
+    top_layer: TopLayer | None
+    box: tuple[slice, slice, slice]
+    warnings: tuple[str, ...] = ()
+
+
+def prepare(
+    volume: Volume, options: Options | None = None, progress: Callable[[float], None] | None = None
+) -> Prepared:
+    """Prepare a scan for the network, completely automatically (paper Section II, METHOD section 2).
+
+    Parameters
+    ----------
+    volume : Volume
+        The scan in IRA order.
+    options : Options, optional
+    progress : callable, optional
+        Called with the share of the work that is done.
+
+    Returns
+    -------
+    Prepared
+
+    Raises
+    ------
+    LaminaError
+        If the scan holds no swept region or no image.
+    """
+    options = options or Options()
+    report = progress or (lambda share: None)
+    found = survey(volume)
+    report(0.3)
+    # The column is found twice: roughly in a fixed slab, then in the slab that the laminae's depth defines.
+    column = find_column(found)
+    top_layer = find_top_layer(found, column, options.clearance)
+    column = find_column(found, top_layer.depth)
+    top_layer = find_top_layer(found, column, options.clearance)
+    report(0.45)
+    used = top_layer if options.crop_top_layer else None
+    if options.crop_region:
+        box = region_of_interest(volume, found, column, used, options.margin)
+    else:
+        box = tuple(slice(0, size) for size in volume.array.shape)
+    mask = scanned_mask(volume, found, box, used)
+    report(0.6)
+    grid, scanned = resample(volume, box, mask, options.shape)
+    grid = grid.with_array(normalize(grid.array, scanned))
+    report(1.0)
+    warnings = []
+    if column.contrast < _FAINT_COLUMN:
+        warnings.append(
+            "The spinous process column is hardly visible in this scan; check the curve before relying on the result."
+        )
+    return Prepared(
+        grid, scanned, _column_points(volume, found, column, top_layer), found, column, top_layer, box, tuple(warnings)
+    )
+
+
+def _column_points(volume: Volume, found: Survey, column: Column, top_layer: TopLayer) -> np.ndarray:
+    cells = (column.position - found.columns[0]) / (found.columns[1] - found.columns[0])
+    nearest = np.clip(np.round(cells).astype(int), 0, len(found.columns) - 1)
+    skin = found.skin[np.arange(len(nearest)), nearest]
+    depth = skin + top_layer.depth / volume.spacing[2]
+    seen = np.flatnonzero(found.seen.any(axis=1))
+    rows = slice(seen[0], seen[-1] + 1)
+    return column.points(volume, depth)[rows]

@@ -1,0 +1,379 @@
+"""Runs the `lamina` commands in a child process, for a graphical interface that must stay responsive.
+
+The child is the very command a user would type, with ``--json``. Nothing heavy (network, TensorFlow, OpenVINO) is ever
+imported into the process of the interface, a crash of the child is a sentence on the screen, and a cancelled one leaves
+nothing behind. There are no threads: the child writes to files in a temporary folder and the interface polls, from a
+timer, what has been added to them.
+
+=================  ================================================================
+`LaminaCommand`    any command: start, poll, cancel, and the folder it works in
+`SegmentationJob`  ``lamina segment`` on a scan, and the laminae that come out
+`shipped_models`   the names to choose from
+`overall_fraction` where a stage's progress stands in the whole, for a progress bar
+=================  ================================================================
+"""
+
+import contextlib
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+import LaminaLabelingLib
+from LaminaLabelingLib.errors import LaminaError
+from LaminaLabelingLib.laminae import LaminaSet
+
+_logger = logging.getLogger(__name__)
+
+STAGE_SHARES = {"read": 0.05, "preprocess": 0.25, "network": 0.55, "localization": 0.05, "write": 0.10}
+"""Part of the whole time that each stage takes, roughly: for a progress bar, no measurement."""
+
+_LOG_LINES_SHOWN = 5
+_SECONDS_TO_DIE = 10.0
+
+
+def overall_fraction(stage: str, fraction: float = 0.0) -> float:
+    """Return how far the whole segmentation is when one of its stages has come to a fraction.
+
+    Parameters
+    ----------
+    stage : str
+        A key of `STAGE_SHARES`; another one counts as not begun.
+    fraction : float
+        0 to 1 within that stage; values outside are clipped.
+
+    Returns
+    -------
+    float
+        0 to 1.
+
+    Examples
+    --------
+    >>> round(overall_fraction("preprocess", 0.5), 3)
+    0.175
+    """
+    if stage not in STAGE_SHARES:
+        return 0.0
+    names = list(STAGE_SHARES)
+    before = sum(STAGE_SHARES[name] for name in names[: names.index(stage)])
+    return before + STAGE_SHARES[stage] * min(max(fraction, 0.0), 1.0)
+
+
+def shipped_models() -> list[str]:
+    """Return the names of the models that come with the library, in alphabetical order.
+
+    Only the folders are looked at: checking a model is left to the child.
+
+    Returns
+    -------
+    list of str
+        Names for ``--model``.
+    """
+    here = Path(__file__)
+    # In the repository and in Slicer beside the library, in a wheel inside of it.
+    folders = (here.parents[1] / "Resources" / "Models", here.parent / "Models")
+    return sorted({card.parent.name for folder in folders for card in folder.glob("*/card.json")})
+
+
+def child_environment() -> dict[str, str]:
+    """Return the environment of the child: this process's own, with both libraries on its ``PYTHONPATH``."""
+    folders = [str(Path(LaminaLabelingLib.__file__).parents[1]), str(Path(__file__).parents[1])]
+    inherited = os.environ.get("PYTHONPATH")
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(folders + ([inherited] if inherited else [])),
+        "PYTHONUTF8": "1",  # the JSON lines are UTF-8 on every system
+        "PYTHONUNBUFFERED": "1",  # a line is there as soon as it is written
+    }
+
+
+class LaminaCommand:
+    """A `lamina` command in a child process.
+
+    The command works in a temporary folder, `folder`. It is removed, and the child's process tree ended, by `close`,
+    which every way out calls: an error, `cancel`, the loss of the last reference to this object, the end of the
+    interpreter.
+
+    Parameters
+    ----------
+    on_event : callable
+        Called by `poll`, in the caller's thread, with each event of the child (a dict with a key ``"event"``) except
+        the last (``"result"``, ``"error"``). It may raise: the exception comes out of `poll` and ends the command.
+    program : sequence of str or None
+        What is run before the arguments; None is this Python's ``-m LaminaSegmentationLib`` (in Slicer,
+        ``sys.executable`` is PythonSlicer).
+    """
+
+    def __init__(self, on_event: Callable[[dict], None], program: Sequence[str] | None = None) -> None:
+        self._on_event = on_event
+        self._program = list(program) if program is not None else [sys.executable, "-m", "LaminaSegmentationLib"]
+        self._process: subprocess.Popen | None = None
+        self._events_read = 0
+        self._last: dict | None = None
+        self.folder = Path(tempfile.mkdtemp(prefix="lamina-"))
+        self._dispose = weakref.finalize(self, _remove_folder, self.folder)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the child has been started and not yet ended."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self, arguments: Sequence[str]) -> None:
+        """Start the child.
+
+        Parameters
+        ----------
+        arguments : sequence of str
+            Such as ``["segment", "scan.nrrd", "-o", "result", "--json"]``. No patient's name: command lines are
+            visible to every user of the computer.
+
+        Raises
+        ------
+        LaminaError
+            If the program cannot be run.
+        """
+        events, log = self.folder / "events.jsonl", self.folder / "log.txt"
+        try:
+            with open(events, "wb") as stdout, open(log, "wb") as stderr:
+                self._process = subprocess.Popen(
+                    [*self._program, *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=stdout,
+                    stderr=stderr,
+                    cwd=self.folder,
+                    env=child_environment(),
+                    **_own_process_group(),
+                )
+        except OSError as error:
+            self.close()
+            raise LaminaError(f"The computation could not be started: {error}.") from error
+        # From here on there is a process to end as well. The old finalizer must not run on its own.
+        self._dispose.detach()
+        self._dispose = weakref.finalize(self, _end, self._process, self.folder)
+
+    def poll(self) -> dict | None:
+        """Deliver the events since the last call.
+
+        Returns
+        -------
+        dict or None
+            The child's ``"result"`` event once it has ended well, None while it runs. Then the folder with its files
+            is still there: call `close` when they have been read.
+
+        Raises
+        ------
+        LaminaError
+            With the child's own sentence if it reported an error; if it ended in any other way (a crash, killed for
+            memory), with the last lines of its log.
+        """
+        if self._process is None:
+            raise RuntimeError("start() comes before poll()")
+        try:
+            code = self._process.poll()  # before reading, so that no event of an ended child is missed
+            self._deliver()
+            if code is None:
+                return None
+            if self._last is not None and self._last["event"] == "error":
+                raise LaminaError(str(self._last.get("text", "The computation failed.")))
+            if code != 0 or self._last is None:
+                raise LaminaError(self._description_of_crash(code))
+            return self._last
+        except BaseException:
+            self.close()
+            raise
+
+    def cancel(self) -> None:
+        """End the child and everything it started, and remove the folder. Does nothing after the end."""
+        self.close()
+
+    def close(self) -> None:
+        """End the child if it runs, and remove the folder."""
+        self._dispose()
+
+    def _deliver(self) -> None:
+        with open(self.folder / "events.jsonl", "rb") as file:
+            file.seek(self._events_read)
+            text = file.read()
+        complete = text[: text.rfind(b"\n") + 1]  # the last line may still be being written
+        self._events_read += len(complete)
+        for line in complete.decode("utf-8", errors="replace").splitlines():
+            event = _parsed(line)
+            if event is None:
+                _logger.info("%s", line)
+            elif event["event"] in ("result", "error"):
+                self._last = event
+            else:
+                self._on_event(event)
+
+    def _description_of_crash(self, code: int) -> str:
+        if code < 0:
+            with contextlib.suppress(ValueError):
+                code = signal.Signals(-code).name
+        log = (self.folder / "log.txt").read_text(encoding="utf-8", errors="replace").strip()
+        lines = "\n".join(log.splitlines()[-_LOG_LINES_SHOWN:]) or "(the log is empty)"
+        return f"The computation ended unexpectedly ({code}). The last lines of its log:\n{lines}"
+
+
+def _parsed(line: str) -> dict | None:
+    """Return the event on a line of the child's output; None for anything else that found its way there."""
+    try:
+        event = json.loads(line)
+    except json.JSONDecodeError:
+        return None
+    return event if isinstance(event, dict) and "event" in event else None
+
+
+def _own_process_group() -> dict:
+    """Return the arguments of ``Popen`` that let the child be ended together with all that it starts."""
+    if os.name == "nt":
+        return {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}
+    return {"start_new_session": True}
+
+
+def _end(process: subprocess.Popen, folder: Path) -> None:
+    """End the process tree and remove the folder."""
+    if os.name == "nt":
+        if process.poll() is None:
+            subprocess.run(
+                ["taskkill", "/F", "/T", "/PID", str(process.pid)],
+                check=False,
+                capture_output=True,
+                creationflags=subprocess.CREATE_NO_WINDOW,
+            )
+    else:
+        # Also when the child itself has ended (after a crash, say): what it started may have outlived it.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_SECONDS_TO_DIE)
+    _remove_folder(folder)
+
+
+def _remove_folder(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        _logger.warning("The temporary folder %s could not be removed.", folder)
+
+
+@dataclass(frozen=True)
+class SegmentationResult:
+    """What a segmentation found.
+
+    Parameters
+    ----------
+    laminae : LaminaSet
+        Positions in the world of the scan file that the job was given, RAS mm.
+    column : ndarray, shape (N, 3)
+        Points of the spinous process column, from the top down, RAS mm.
+    warnings : tuple of str
+        What the user should know about this scan or result.
+    summary : dict
+        The command's own summary (see ``lamina segment``).
+    """
+
+    laminae: LaminaSet
+    column: np.ndarray
+    warnings: tuple[str, ...] = ()
+    summary: dict = field(default_factory=dict)
+
+
+class SegmentationJob:
+    """``lamina segment`` on one scan, in a child process.
+
+    Write the scan to `scan_path`, `start`, and `poll` until there is a result.
+
+    Parameters
+    ----------
+    on_event : callable
+        See `LaminaCommand`. Warnings are passed on as well as collected in the result.
+    program : sequence of str or None
+        See `LaminaCommand`.
+
+    Examples
+    --------
+    >>> job = SegmentationJob(print)                                      # doctest: +SKIP
+    >>> write_volume(volume, job.scan_path)                               # doctest: +SKIP
+    >>> job.start(axes="auto")                                            # doctest: +SKIP
+    >>> while (result := job.poll()) is None:                             # doctest: +SKIP
+    ...     time.sleep(0.1)
+    """
+
+    def __init__(self, on_event: Callable[[dict], None], program: Sequence[str] | None = None) -> None:
+        self._on_event = on_event
+        self._warnings: list[str] = []
+        self._command = LaminaCommand(self._receive, program)
+
+    @property
+    def scan_path(self) -> Path:
+        """Where the scan is to be written: a name that says nothing about the patient."""
+        return self._command.folder / "scan.nrrd"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the child has been started and not yet ended."""
+        return self._command.is_running
+
+    def start(self, axes: str = "auto", model: str = "", engine: str = "auto") -> None:
+        """Start the segmentation of the scan at `scan_path`.
+
+        Parameters
+        ----------
+        axes, model, engine : str
+            The options of ``lamina segment``; an empty model is the command's own default.
+
+        Raises
+        ------
+        LaminaError
+            If the command cannot be run.
+        """
+        arguments = ["segment", self.scan_path.name, "-o", "result", "--axes", axes, "--engine", engine, "--json"]
+        self._command.start(arguments + (["--model", model] if model else []))
+
+    def poll(self) -> SegmentationResult | None:
+        """Deliver the events since the last call, and the result once there is one.
+
+        Returns
+        -------
+        SegmentationResult or None
+            None while the child runs. When the result is returned, child and temporary files are gone.
+
+        Raises
+        ------
+        LaminaError
+            As `LaminaCommand.poll`; and if the files of the result cannot be read.
+        """
+        summary = self._command.poll()
+        if summary is None:
+            return None
+        # Imported only now: reading files brings in SimpleITK, which no interface should wait for when it starts.
+        from LaminaLabelingLib.files import read_curve, read_markups
+
+        folder = self._command.folder / "result"
+        try:
+            return SegmentationResult(
+                laminae=read_markups(folder / "laminae.mrk.json"),
+                column=read_curve(folder / "spinous_column.mrk.json"),
+                warnings=tuple(self._warnings),
+                summary=summary,
+            )
+        finally:
+            self._command.close()
+
+    def cancel(self) -> None:
+        """End the child and everything it started, and remove the temporary files."""
+        self._command.cancel()
+
+    def _receive(self, event: dict) -> None:
+        if event["event"] == "warning" and str(event.get("text", "")) not in self._warnings:
+            self._warnings.append(str(event.get("text", "")))
+        self._on_event(event)

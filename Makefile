@@ -1,0 +1,56 @@
+# `make demo` and `make test` each do all of their own set-up on a fresh machine (Debian 12, Python 3.11, git, make).
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin
+
+# Qt, EGL and fonts for the module in SlicerHost; installed when run as root, else named.
+DEBIAN_PACKAGES := libegl1 libgl1 libopengl0 libglib2.0-0 libxkbcommon0 libfontconfig1 libdbus-1-3 fonts-dejavu-core
+
+.PHONY: demo test lint screenshots clean
+
+demo: $(VENV)/.demo
+	$(RUN)/lamina demo --output demo --force $(DEMO)
+
+test: $(VENV)/.test
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/python -m pytest $(PYTEST)
+
+screenshots: $(VENV)/.test
+	$(RUN)/python Testing/screenshots.py
+
+lint: $(VENV)/.test
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
+	  { echo "Python 3.11 to 3.13 is needed; name one with: make PYTHON=python3.11 ..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(MAKE) --no-print-directory debian PACKAGES=python3-venv
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.test: pyproject.toml $(VENV)/.demo
+	@$(MAKE) --no-print-directory debian PACKAGES="$(DEBIAN_PACKAGES)"
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
+	@touch $@
+
+.PHONY: debian
+debian:
+	@missing=""; for package in $(PACKAGES); do \
+	  dpkg -s $$package >/dev/null 2>&1 || missing="$$missing $$package"; done; \
+	if [ -n "$$missing" ]; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
+	  else \
+	    echo "These system packages may be needed:$$missing"; \
+	    echo "On Debian or Ubuntu: sudo apt-get install$$missing"; \
+	  fi; \
+	fi
+
+clean:
+	rm -rf $(VENV) demo build dist .pytest_cache .ruff_cache
