@@ -36,7 +36,6 @@ class LaminaLabeling(ScriptedLoadableModule):
             "Lists the laminae of a scan of the spine: where each one is, whether a person has reviewed it, where its "
             "position comes from and how certain it is. Click a row to see the lamina in the slice views."
         )
-        self.parent.acknowledgementText = ""
 
 
 @parameterNodeWrapper

@@ -44,7 +44,6 @@ class LaminaSegmentation(ScriptedLoadableModule):
             "Finds the laminae of the vertebrae in a 3D ultrasound scan of the spine and names them T1L to L5R. "
             "The network was trained on simulated scans: research use only."
         )
-        self.parent.acknowledgementText = ""
 
 
 @parameterNodeWrapper
@@ -82,7 +81,6 @@ class LaminaSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
 
         self.logic = LaminaSegmentationLogic()
         self.ui.modelComboBox.addItems(self.logic.modelNames())
-        self.ui.advancedCollapsibleButton.collapsed = True
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MILLISECONDS)
         self._timer.timeout.connect(self.onTimer)
@@ -105,8 +103,7 @@ class LaminaSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.initializeParameterNode()
 
     def exit(self):
-        # A running segmentation goes on: only the settings are no longer watched.
-        self.setParameterNode(None)
+        self.setParameterNode(None)  # a running segmentation goes on
 
     def onSceneStartClose(self, caller, event):
         self.setParameterNode(None)
@@ -158,9 +155,14 @@ class LaminaSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
             self._showIdle(_("Canceled."))
             return
         settings = self._parameterNode
-        self._showRunning()
+        self.ui.progressBar.setFormat(_("Starting..."))
+        self.ui.progressBar.setValue(0)
+        self.ui.resultLabel.setText("")
+        self._setRunning(True)
         with self._endingOnError():
-            self.logic.start(settings.inputVolume, settings.axes, settings.model, settings.engine, self.onEvent)
+            self.logic.start(
+                settings.inputVolume, settings.axes or "auto", settings.model, settings.engine, self.onEvent
+            )
             self._timer.start()
             self._updateApplyButton()
 
@@ -187,12 +189,6 @@ class LaminaSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
                 self.logic.cancel()
                 self._showIdle(str(error))
                 raise
-
-    def _showRunning(self):
-        self.ui.progressBar.setFormat(_("Starting..."))
-        self.ui.progressBar.setValue(0)
-        self.ui.resultLabel.setText("")
-        self._setRunning(True)
 
     def _showIdle(self, text):
         self._timer.stop()
@@ -231,12 +227,13 @@ class LaminaSegmentationLogic(ScriptedLoadableModuleLogic):
     def getParameterNode(self):
         return LaminaSegmentationParameterNode(super().getParameterNode())
 
-    def resourcePath(self, filename):
-        return str(Path(__file__).parent / "Resources" / filename)
-
     def modelNames(self):
         """Return the names of the models that can be chosen."""
         return shipped_models()
+
+    def requirements(self):
+        """Return the Python packages that the computation needs."""
+        return slicer.packaging.load_requirements(Path(__file__).parent / "Resources" / "requirements.txt")
 
     @property
     def isRunning(self):
@@ -289,13 +286,13 @@ class LaminaSegmentationLogic(ScriptedLoadableModuleLogic):
 
     def ensurePackages(self):
         """Install the Python packages that the computation needs, after asking; raise LaminaError without them."""
-        required = slicer.packaging.load_requirements(self.resourcePath("requirements.txt"))
+        required = self.requirements()
         try:
             slicer.packaging.pip_ensure(required, requester=_("Lamina Segmentation"))
         except RuntimeError as error:
             raise LaminaError(_("The Python packages were not installed: {error}").format(error=error)) from error
         if not slicer.packaging.pip_check(required):  # in testing mode nothing is installed, and nothing raised
-            names = ", ".join(str(requirement) for requirement in required)
+            names = ", ".join(map(str, required))
             raise LaminaError(_("These Python packages are needed and not installed: {names}").format(names=names))
 
     @staticmethod
@@ -331,13 +328,11 @@ class LaminaSegmentationLogic(ScriptedLoadableModuleLogic):
         for node in slicer.util.getNodesByClass("vtkMRMLMarkupsNode"):
             if node.GetNodeReference("LaminaScan") is volumeNode:
                 node.SetDisplayVisibility(False)
-        markupsNode = scene.AddNewNodeByClass(
-            "vtkMRMLMarkupsFiducialNode", scene.GenerateUniqueName(_("{name} laminae").format(name=name))
-        )
+        laminaeName = scene.GenerateUniqueName(_("{name} laminae").format(name=name))
+        columnName = scene.GenerateUniqueName(_("{name} spinous column").format(name=name))
+        markupsNode = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", laminaeName)
+        curveNode = scene.AddNewNodeByClass("vtkMRMLMarkupsCurveNode", columnName)
         to_node(result.laminae, markupsNode)
-        curveNode = scene.AddNewNodeByClass(
-            "vtkMRMLMarkupsCurveNode", scene.GenerateUniqueName(_("{name} spinous column").format(name=name))
-        )
         curve_to_node(result.column, curveNode)
         hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
         for node in (markupsNode, curveNode):
@@ -381,7 +376,7 @@ class LaminaSegmentationTest(ScriptedLoadableModuleTest):
     def test_findsLaminae(self):
         """Most laminae of a simulated scan that no model has seen are found within 5 mm of where they are."""
         logic = LaminaSegmentationLogic()
-        if not slicer.packaging.pip_check(slicer.packaging.load_requirements(logic.resourcePath("requirements.txt"))):
+        if not slicer.packaging.pip_check(logic.requirements()):
             # A Slicer that has just been built: testing mode installs nothing, so the module must say what it needs.
             self.assertRaisesRegex(LaminaError, "packages", logic.ensurePackages)
             return
@@ -404,5 +399,4 @@ class LaminaSegmentationTest(ScriptedLoadableModuleTest):
 
         scan = simulate_scan(7, spacing=1.0)
         ijkToRAS = slicer.util.vtkMatrixFromArray(scan.volume.ijk_to_ras)
-        volumeNode = slicer.util.addVolumeFromArray(scan.volume.to_kji(), ijkToRAS, "simulated scan")
-        return volumeNode, scan.truth.positions()
+        return slicer.util.addVolumeFromArray(scan.volume.to_kji(), ijkToRAS, "simulated"), scan.truth.positions()

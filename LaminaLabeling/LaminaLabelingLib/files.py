@@ -6,6 +6,7 @@
 `write_csv`                   table, `read_csv` reads it back
 `write_segmentation`          ``.seg.nrrd`` on the scan's grid, one segment for each lamina
 `read_label_volume`           centroids of the components of a label volume
+`write_verse`                 JSON of the VerSe challenge, `read_verse` reads it back
 `read_laminae`                a point list or a table, by the file's extension
 `atomic_path`                 a temporary file that takes its place only when complete
 ============================  ==========================================================
@@ -19,6 +20,7 @@ from LaminaLabelingLib.laminae import LaminaSet
 from LaminaLabelingLib.markups_files import read_curve, read_markups, write_curve, write_markups
 from LaminaLabelingLib.segmentation_files import read_label_volume, write_segmentation
 from LaminaLabelingLib.tables import read_csv, write_csv
+from LaminaLabelingLib.verse_files import read_verse, write_verse
 
 __all__ = [
     "atomic_path",
@@ -27,10 +29,12 @@ __all__ = [
     "read_label_volume",
     "read_laminae",
     "read_markups",
+    "read_verse",
     "write_csv",
     "write_curve",
     "write_markups",
     "write_segmentation",
+    "write_verse",
 ]
 
 

@@ -1,7 +1,6 @@
 """Image files through SimpleITK: voxels and matrix in and out, one clear sentence for everything else."""
 
 import gzip
-import os.path
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -69,7 +68,7 @@ def read_image(path: str | Path, components: bool = False) -> RawImage:
 
     path = Path(path)
     extension = _extension(path)
-    if not os.path.isfile(path):  # unlike Path.is_file, it takes a name that is too long for one that is not there
+    if not _is_file(path):
         raise LaminaError(f'There is no file "{path.name}" in that folder: check the name and the folder.')
     if extension is None:
         raise LaminaError(
@@ -170,6 +169,13 @@ def check_matrix(matrix: np.ndarray, called: str) -> None:
         raise _bad_geometry(called)
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False
+
+
 def _extension(path: Path) -> str | None:
     """Return the extension by which the format is known, None for others."""
     name = path.name.lower()
@@ -197,8 +203,9 @@ def _unknown_directions(reader, extension: str) -> str:
         int(metadata.get(key, "1")) for key in ("sform_code", "qform_code")
     ):
         return "its NIfTI header marks the directions as unknown (sform_code and qform_code are 0)"
-    if _IMAGE_IO[extension] == "NrrdImageIO" and "NRRD_space" not in metadata:
-        return "its NRRD header has no directions (no space field)"
+    # ITK turns the patient spaces (RAS, LAS) into this one and passes the others, such as scanner-xyz, through.
+    if _IMAGE_IO[extension] == "NrrdImageIO" and metadata.get("NRRD_space") != "left-posterior-superior":
+        return "its NRRD header does not say how its directions lie in the patient (the space field)"
     return ""
 
 

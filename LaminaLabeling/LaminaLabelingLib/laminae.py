@@ -285,11 +285,7 @@ class LaminaSet(Mapping[str, Lamina]):
     def pairs(self) -> dict[str, tuple[Lamina | None, Lamina | None]]:
         """Return the left and the right lamina of each vertebra, from the top down.
 
-        Returns
-        -------
-        dict of str to (Lamina or None, Lamina or None)
-            By vertebra. A named set has both, with or without a position; None is a lamina that a provisional set
-            does not hold.
+        A named set has both, with or without a position; None is a lamina that a provisional set does not hold.
         """
         vertebrae = dict.fromkeys(lamina.vertebra for lamina in self.values())
         return {vertebra: (self.get(vertebra + "L"), self.get(vertebra + "R")) for vertebra in vertebrae}

@@ -4,7 +4,6 @@ import colorsys
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
 
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.image_files import read_image, write_image
@@ -100,6 +99,8 @@ def _label_array(laminae: list[Lamina], volume: Volume) -> np.ndarray:
 
 def _segment_metadata(laminae: list[Lamina], array_kji: np.ndarray) -> dict[str, str]:
     """Return the header fields by which Slicer knows the segments."""
+    from scipy import ndimage  # here, so that importing the module stays quick
+
     metadata = {
         "Segmentation_ContainedRepresentationNames": "Binary labelmap|",
         "Segmentation_ConversionParameters": "",
@@ -144,6 +145,8 @@ def _tags(lamina: Lamina) -> str:
 
 def _component_centroids(labels: np.ndarray, name: str) -> np.ndarray:
     """Return the centroids, in indices, of the 26-connected components of each label, shape (N, 3)."""
+    from scipy import ndimage
+
     if labels.dtype.kind == "f" and not np.array_equal(labels, np.rint(labels)):
         raise LaminaError(f'"{name}" is not a label volume because its values are not whole numbers: give labels.')
     if np.count_nonzero(labels) > _MAX_LABELED * labels.size:

@@ -74,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
     demo = command(
         "demo",
         "see it work on a simulated scan",
-        "Simulate a scan that the model was not trained on, find its laminae and compare them with the simulated truth.",
+        "Simulate a scan that the model was not trained on, find its laminae and compare them with the truth.",
     )
     demo.add_argument("--seed", type=int, default=2026, help="which simulated patient: 0 to 999999")
     demo.add_argument("--style", default="clinic", help="kind of simulated scan: clinic or clear")
@@ -110,8 +110,17 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--validation", type=int, default=8, help="simulated scans that choose the best epoch")
     train.add_argument("--style", default="clinic", help="kind of simulated scan")
     train.add_argument("--name", default="custom", help="name of the new model")
-    train.add_argument("--preset", default="default", help="network: default, 8, 16, 32 or paper (64 feature maps)")
+    train.add_argument("--preset", default="default", help="network: small (8 feature maps), default (16), large (32) or paper (64)")
     train.add_argument("--loss", default="dice", help="dice, wbce or dice+wbce")
+    train.add_argument("--steps", type=int, default=None, help="steps an epoch; one for each scan when left out")
+    train.add_argument("--training-seed", type=int, default=0, help="initial weights, order and augmentation")
+    train.add_argument(
+        "--precision",
+        choices=("float32", "mixed_bfloat16"),
+        default=None,
+        help="of the hidden layers; when left out, bfloat16 where the processor is fast at it",
+    )
+    train.add_argument("--resume", action="store_true", help="go on with the run in the output folder")
     train.add_argument("--epochs", type=int, default=200, help="how often the training scans are gone through")
     train.add_argument("--learning-rate", type=float, default=1e-4, help="step size of Adam")
     train.add_argument("--schedule", default="constant", help="learning rate over time: constant or cosine")
@@ -120,9 +129,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--max-minutes", type=float, default=None, help="stop after this time, keeping the best epoch")
     train.add_argument("--cache", type=Path, default=None, help="folder that keeps the prepared scans for the next run")
     train.add_argument("--workers", type=int, default=1, help="processes that prepare scans")
-    train.add_argument(
-        "--backend", default=None, help="Keras backend: tensorflow, jax or torch (the fastest on a CPU)"
-    )
+    train.add_argument("--backend", default=None, help="Keras backend: tensorflow, jax or torch (the fastest on a CPU)")
     output(train, "folder for the model and the training log")
     return root
 

@@ -125,3 +125,13 @@ def _torch_layers() -> dict[str, type]:
         "UpSampling3D": FusedUpSampling3D,
         "Dropout": FastDropout,
     }
+
+
+def bfloat16_pays() -> bool:
+    """Return whether this processor multiplies bfloat16 natively, so that mixed precision trains faster on it."""
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as stream:
+            flags = next((line for line in stream if line.startswith("flags")), "").split()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from LaminaLabelingLib.atomic import atomic_path
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.files import write_csv, write_curve, write_markups, write_segmentation
@@ -59,12 +60,12 @@ def require_output(folder: Path, force: bool) -> None:
 
 @contextmanager
 def staged(folder: Path) -> Iterator[Path]:
-    """Give a temporary folder whose files move into ``folder`` when the block ends well, and vanish when it does not."""
+    """Give a temporary folder whose files move into ``folder`` when the block ends well, else vanish."""
     temporary = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
     try:
         yield temporary
         for path in sorted(temporary.iterdir()):
-            os.replace(path, folder / path.name)
+            path.replace(folder / path.name)
     except OSError as error:
         raise LaminaError(
             f"The results cannot be written to '{folder}' ({error.strerror or error}); check its space and permissions."

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import logging
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .inference import STAGES, Progress
+
+if TYPE_CHECKING:
+    from .training import TrainingProgress
 
 
 class Console(Progress):
@@ -23,6 +27,7 @@ class Console(Progress):
     def __init__(self, machine: bool = False):
         self.machine = machine
         self._stage = ""
+        self._reported = 0.0
         self._bar = None
         self._task = None
 
@@ -71,7 +76,8 @@ class Console(Progress):
             yield
             return
         from rich.console import Console as Terminal
-        from rich.progress import BarColumn, Progress as Bars, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bars
 
         columns = (SpinnerColumn(), TextColumn("{task.description:<24}"), BarColumn(), TimeElapsedColumn())
         with Bars(*columns, console=Terminal(stderr=True), transient=True) as bars:
@@ -98,6 +104,32 @@ class Console(Progress):
 
         yield from track(items, text, total=total, console=Terminal(stderr=True), transient=True)
 
+    def training(self, progress: TrainingProgress) -> None:
+        """Report a training step: at most twice a second, and the end of each epoch."""
+        now, last_step = time.monotonic(), progress.step == progress.steps
+        if now - self._reported < 0.5 and not last_step:
+            return
+        self._reported = now
+        share = (progress.epoch - 1 + progress.step / progress.steps) / progress.epochs
+        self.emit(
+            "progress",
+            stage="training",
+            fraction=round(share, 5),
+            epoch=progress.epoch,
+            loss=round(progress.loss, 5),
+            seconds_left=round(progress.seconds_left, 1),
+        )
+        if self.machine:
+            return
+        left = datetime.timedelta(seconds=round(progress.seconds_left))
+        text = f"Epoch {progress.epoch} of {progress.epochs}, step {progress.step} of {progress.steps}"
+        text += f": loss {progress.loss:.4f}, {left} left"
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r{text}\x1b[K" + ("\n" if last_step else ""))
+            sys.stderr.flush()
+        elif last_step:
+            sys.stderr.write(text + "\n")
+
     def table(self, title: str, rows: Iterable[tuple[str, str]]) -> None:
         """Print a two-column table for people."""
         if self.machine:
@@ -116,5 +148,7 @@ class Console(Progress):
 def set_up_logging(verbose: bool) -> None:
     """Send log records to stderr; only warnings unless ``verbose``."""
     logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
+        stream=sys.stderr,
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(levelname)s %(name)s: %(message)s",
     )

@@ -6,15 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.ndimage import gaussian_filter, label, maximum_filter
+
 from LaminaLabelingLib.anatomy import Numbering, provisional_name
 from LaminaLabelingLib.laminae import Lamina, LaminaSet, Review, Source
 from LaminaLabelingLib.volumes import Volume
-from scipy.ndimage import gaussian_filter, label, maximum_filter
 
 # The label that the network learns is a cube of 27 voxels.
 _CUBE_VOXELS = 27
 # Two laminae of one side are never closer along the spine; two peaks nearer than this are one lamina.
 _SAME_LAMINA_MM = 8.0
+# Probability by which a valley between two peaks of one component must be lower than the lower peak.
+_VALLEY = 0.05
 # Laminae lie 7 to 15 mm beside the midline (METHOD section 8); the column and the rotation add their errors.
 _LATERAL_RANGE_MM = (1.5, 24.0)
 # The two laminae of a vertebra differ along the spine by the tilt that the column does not show.
@@ -96,7 +99,7 @@ def find_candidates(
     groups = np.split(voxels[order], np.cumsum(np.bincount(labels, minlength=count + 1)[1:-1]))
     found = []
     for group in groups:
-        centers = group[peaks[tuple(group.T)]]
+        centers = _separate_peaks(group[peaks[tuple(group.T)]], smooth, grid.spacing)
         if len(centers) > 1:
             away = np.linalg.norm((group[:, None, :] - centers[None]) * grid.spacing, axis=-1)
             nearest = away.argmin(axis=1)
@@ -111,6 +114,20 @@ def find_candidates(
             confidence = float(np.sort(weights)[::-1][:_CUBE_VOXELS].sum() / _CUBE_VOXELS)
             found.append(Candidate(index, grid.to_world(index[None])[0], len(part), min(confidence, 1.0)))
     return sorted(found, key=lambda candidate: tuple(candidate.index))
+
+
+def _separate_peaks(peaks: np.ndarray, smooth: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+    """Keep the peaks (N, 3) that a valley divides from every higher one at least two laminae's distance away."""
+    kept: list[np.ndarray] = []
+    for peak in peaks[np.argsort(-smooth[tuple(peaks.T)], kind="stable")]:
+        for other in kept:
+            line = np.linspace(peak, other, 2 * int(np.abs(peak - other).max()) + 1)
+            valley = smooth[tuple(np.round(line).astype(int).T)].min()
+            if np.linalg.norm((peak - other) * spacing) < _SAME_LAMINA_MM or smooth[tuple(peak)] - valley < _VALLEY:
+                break
+        else:
+            kept.append(peak)
+    return np.array(kept).reshape(-1, 3)
 
 
 def place_by_column(candidates: Sequence[Candidate], grid: Volume, column_ras: np.ndarray) -> list[Candidate]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+
 from LaminaLabelingLib.atomic import atomic_path
 from LaminaLabelingLib.laminae import LaminaSet
 from LaminaLabelingLib.volumes import Volume
@@ -37,10 +38,12 @@ def projections(volume: Volume, prepared: Prepared | None = None) -> dict[str, t
         depth = prepared.survey.at_full_size(prepared.top_layer.cut, shape) + prepared.top_layer.clearance / spacing[2]
         coronal = _slab_maximum(array, depth, 8.0 / spacing[2])
         column = prepared.column.at(np.arange(shape[0]))
-        sagittal = np.stack([
-            masked_mean(row[max(0, int(at - 20 / spacing[1])) : int(at + 20 / spacing[1]) + 1], 0)
-            for row, at in zip(array, column)
-        ])
+        sagittal = np.stack(
+            [
+                masked_mean(row[max(0, int(at - 20 / spacing[1])) : int(at + 20 / spacing[1]) + 1], 0)
+                for row, at in zip(array, column)
+            ]
+        )
     return {
         "coronal": (coronal, (spacing[0], spacing[1])),
         "sagittal": (sagittal, (spacing[0], spacing[2])),
@@ -123,9 +126,15 @@ def draw_overlay(
             axes.plot(places[:, across], places[:, down], **style)
     for name, position in laminae.positions().items():
         place = (volume.to_index(position[None])[0] + 0.5) * spacing
-        shift, align = ((-4, "right") if name.endswith("L") else (4, "left"))
+        shift, align = (-4, "right") if name.endswith("L") else (4, "left")
         coronal.annotate(
-            name, (place[1], place[0]), (shift, 0), textcoords="offset points", ha=align, va="center", fontsize=6,
+            name,
+            (place[1], place[0]),
+            (shift, 0),
+            textcoords="offset points",
+            ha=align,
+            va="center",
+            fontsize=6,
             color=_LEFT if name.endswith("L") else _RIGHT,
         )
     _legend(legend, laminae, truth, title)
@@ -171,9 +180,7 @@ def draw_steps(volume: Volume, prepared: Prepared, path: Path) -> None:
     extent = (0.0, shape[1] * spacing[1], shape[0] * spacing[0], 0.0)
 
     _show(axes[0], mean, (spacing[0], spacing[1]), "0 footprint")
-    axes[0].contour(
-        survey.seen, levels=[0.5], colors="#9ccc65", linewidths=0.8, extent=extent, origin="upper"
-    )
+    axes[0].contour(survey.seen, levels=[0.5], colors="#9ccc65", linewidths=0.8, extent=extent, origin="upper")
     _show(axes[1], np.nan_to_num(column.projection), (survey.step[0], survey.step[1]), "2 spinous column")
     axes[1].plot((column.position + 0.5) * spacing[1], rows, color=_COLUMN, lw=1.0)
 
@@ -182,7 +189,8 @@ def draw_steps(volume: Volume, prepared: Prepared, path: Path) -> None:
     _show(axes[2], sagittal, (survey.step[0], spacing[2]), "1 skin, cut and laminae")
     cells = np.clip(
         np.round((column.position - survey.columns[0]) / np.diff(survey.columns[:2])).astype(int),
-        0, len(survey.columns) - 1,
+        0,
+        len(survey.columns) - 1,
     )
     every = np.arange(len(rows))
     for surface, color in ((survey.skin, "#9ccc65"), (layer.cut, _COLUMN), (survey.bottom, "#9aa5b1")):
@@ -195,7 +203,8 @@ def draw_steps(volume: Volume, prepared: Prepared, path: Path) -> None:
     axes[3].plot(
         [box[1][0], box[1][1], box[1][1], box[1][0], box[1][0]],
         [box[0][0], box[0][0], box[0][1], box[0][1], box[0][0]],
-        color="#9ccc65", lw=1.0,
+        color="#9ccc65",
+        lw=1.0,
     )
     grid = np.where(prepared.scanned, prepared.grid.array, np.nan)
     sizes = prepared.grid.spacing

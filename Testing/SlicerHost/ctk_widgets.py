@@ -65,10 +65,18 @@ class ctkCollapsibleButton(QtWidgets.QWidget):
         painter.end()
 
 
+class ctkMessageBox(QtWidgets.QMessageBox):
+    """A message box. CTK's "don't show again" is not imitated."""
+
+    def __getattr__(self, name):
+        raise not_imitated("ctkMessageBox", name)
+
+
 def install_ctk():
     """Create the module ``ctk``."""
     ctk = types.ModuleType("ctk", "CTK widgets (imitated).")
     ctk.ctkCollapsibleButton = ctkCollapsibleButton
+    ctk.ctkMessageBox = ctkMessageBox
     ctk.__getattr__ = lambda name: (_ for _ in ()).throw(not_imitated("ctk", name))
     sys.modules["ctk"] = ctk
     return ctk

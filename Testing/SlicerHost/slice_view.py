@@ -241,7 +241,7 @@ class qMRMLSliceWidget(QtWidgets.QWidget):
             self._slider.setValue(round(1000 * (offset - lowest) / (highest - lowest)))
         self._slider.blockSignals(blocked)
         # The letter of the direction that the slice moves along, as Slicer prefixes it.
-        axis = {"Axial": "SI", "Coronal": "AP", "Sagittal": "RL"}.get(self.mrmlSliceNode().GetOrientation(), "  ")
+        axis = {"Axial": "SI", "Coronal": "AP", "Sagittal": "LR"}.get(self.mrmlSliceNode().GetOrientation(), "  ")
         self._offset.setText(f"{axis[0] if offset >= 0 else axis[1]}: {abs(offset):.2f}mm")
 
     def _on_slider(self, value):

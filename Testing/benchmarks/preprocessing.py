@@ -120,7 +120,10 @@ def main() -> int:
         ("least clearance above a lamina", f"{column('clearance_min_mm').min():.2f} mm"),
         ("tissue > 8 mm above removed", f"mean {tissue.mean():.1%}, least {tissue.min():.1%}   (bound: 80 %)"),
         ("region beside the column", f"at most {margin.max():.1f} mm   (bound: 30 mm and one voxel)"),
-        ("midline error, mean of a scan", f"mean {midline.mean():.2f} mm, worst {midline.max():.2f} mm   (bound: 3 mm)"),
+        (
+            "midline error, mean of a scan",
+            f"mean {midline.mean():.2f} mm, worst {midline.max():.2f} mm   (bound: 3 mm)",
+        ),
         ("midline error, single point", f"worst {column('midline_max_mm').max():.2f} mm"),
         ("column contrast", f"least {column('column_contrast').min():.2f}"),
         ("seconds a scan", f"median {np.median(column('seconds')):.2f}, worst {column('seconds').max():.2f}"),

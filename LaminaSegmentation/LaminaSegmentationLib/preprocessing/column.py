@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from LaminaLabelingLib.volumes import Volume
 from scipy.ndimage import gaussian_filter1d
+
+from LaminaLabelingLib.volumes import Volume
 
 from .footprint import Survey
 from .paths import minimum_cost_path

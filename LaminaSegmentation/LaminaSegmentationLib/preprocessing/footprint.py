@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import distance_transform_edt, gaussian_filter, grey_closing, map_coordinates, median_filter
+
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.volumes import Volume
-from scipy.ndimage import distance_transform_edt, gaussian_filter, grey_closing, map_coordinates, median_filter
 
 SURVEY_STEP_MM = (2.0, 1.0, 0.75)
 """Cells of the survey: along the spine, across it, and in depth below the skin."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from LaminaLabelingLib.volumes import Volume
 from scipy.ndimage import label
+
+from LaminaLabelingLib.volumes import Volume
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import numpy as np
+
 from LaminaLabelingLib.volumes import Volume
 
 from .column import Column, find_column

@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from LaminaLabelingLib.anatomy import VERTEBRAE
 from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import gaussian_filter1d
+
+from LaminaLabelingLib.anatomy import VERTEBRAE
 
 from .styles import Style
 
@@ -21,7 +22,25 @@ DISC_HEIGHTS_MM = (3.2, 3.2, 2.9, 2.7, 3.2, 3.6, 4.0, 4.4, 4.8, 5.4, 5.8, 6.5, 7
 # Lamina centre from the midline.
 LAMINA_OFFSETS_MM = (10.8, 9.8, 9.2, 8.6, 8.6, 8.6, 8.6, 8.6, 8.6, 9.1, 9.7, 11.1, 11.8, 11.9, 12.2, 12.7, 13.5)
 # Cranio-caudal height and width of the bony lamina; METHOD fixes 25 mm at T11, 5.8 mm at T4 and 15.7 mm at L5.
-LAMINA_HEIGHTS_MM = (17.0, 18.0, 18.5, 19.0, 19.5, 20.0, 20.5, 21.5, 22.5, 24.0, 25.0, 24.5, 24.0, 23.5, 22.5, 20.0, 17.5)
+LAMINA_HEIGHTS_MM = (
+    17.0,
+    18.0,
+    18.5,
+    19.0,
+    19.5,
+    20.0,
+    20.5,
+    21.5,
+    22.5,
+    24.0,
+    25.0,
+    24.5,
+    24.0,
+    23.5,
+    22.5,
+    20.0,
+    17.5,
+)
 LAMINA_WIDTHS_MM = (8.5, 7.0, 6.3, 5.8, 5.9, 6.0, 6.2, 6.5, 6.9, 7.5, 8.2, 9.0, 10.0, 11.0, 12.2, 13.8, 15.7)
 
 # (probability, ((upper, lower, share of the major Cobb angle, +1 convex right), ...)): Lenke types in outline.

@@ -1,10 +1,11 @@
-"""The bony surfaces that an ultrasound beam meets on a spine, as ellipsoids, and the first of them on each scan line."""
+"""The bones that an ultrasound beam meets on a spine, as ellipsoids, and the first of them on each scan line."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+
 from LaminaLabelingLib.anatomy import THORACIC
 
 from .anatomy import Spine, Vertebra

@@ -125,7 +125,7 @@ def render_frames(
         Distance between frames, mm.
     style : Style
     """
-    frames, lines, samples = level_db.shape
+    _frames, _lines, samples = level_db.shape
     depth = np.arange(samples, dtype=np.float32) * probe.step
     leak = rng.uniform(*style.leak)
     elevation, lateral, axial = 2.5 / 2.355 / frame_step, 1.7, 0.5 / 2.355 / probe.step * 1.6

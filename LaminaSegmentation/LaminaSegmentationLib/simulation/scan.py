@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from LaminaLabelingLib.anatomy import VERTEBRAE
+from scipy.ndimage import map_coordinates
+
 from LaminaLabelingLib.laminae import Lamina, LaminaSet, Review, Source
 from LaminaLabelingLib.volumes import Volume
-from scipy.ndimage import gaussian_filter1d, map_coordinates
 
 from .anatomy import Spine, draw_spine
 from .bones import bones_of, first_hits, lamina_surface
@@ -208,13 +208,3 @@ def _visibility(volume: Volume, position: np.ndarray, dynamic_range: float) -> f
         return 0.0
     bright = np.percentile(box[near & scanned], 90)
     return float((bright - np.median(box[scanned])) / 255.0 * dynamic_range)
-
-
-def names_in_order() -> tuple[str, ...]:
-    """Return the vertebrae that a simulated scan holds, top down."""
-    return VERTEBRAE
-
-
-def smooth(values: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian smoothing along the first axis with reflecting ends."""
-    return gaussian_filter1d(values, sigma, axis=0, mode="nearest")

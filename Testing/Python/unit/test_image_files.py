@@ -206,15 +206,19 @@ def test_a_matrix_that_is_no_geometry_is_refused(matrix):
         Volume.from_ijk(CUBE, matrix, "LPS")
 
 
-def whole_spine(fields):
-    array, _ = stored(scan_ira(), "LPS")
+WHOLE_SPINE = "space directions: (2.5,0,0) (0,2.5,0) (0,0,2.5)"
+
+
+def whole_spine(fields, code="LPS"):
+    array, _ = stored(scan_ira(), code)
     return nrrd(fields, " ".join(str(size) for size in array.shape[::-1]), array.tobytes())
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("scan.nrrd", whole_spine("spacings: 2.5 2.5 2.5"), "its NRRD header has no directions"),
+        ("scan.nrrd", whole_spine("spacings: 2.5 2.5 2.5"), "NRRD header does not say how its directions lie"),
+        ("scanner.nrrd", whole_spine("space: scanner-xyz\n" + WHOLE_SPINE), "does not say how its directions lie"),
         ("scan.nii", nifti(0, 0), "its NIfTI header marks the directions as unknown"),
     ],
 )
@@ -225,8 +229,10 @@ def test_auto_refuses_directions_that_the_file_itself_calls_unknown(tmp_path, na
     assert_one_sentence(caught.value)
 
 
-def test_auto_accepts_the_same_scan_with_directions(tmp_path):
-    fields = LPS_SPACE + "space directions: (2.5,0,0) (0,2.5,0) (0,0,2.5)"
-    (tmp_path / "scan.nrrd").write_bytes(whole_spine(fields))
-    assert read_volume(tmp_path / "scan.nrrd").axes == "LPS"
+@pytest.mark.parametrize(
+    ("space", "code"), [("left-posterior-superior", "LPS"), ("LPS", "LPS"), ("right-anterior-superior", "RAS")]
+)
+def test_auto_accepts_the_same_scan_with_a_patients_directions(tmp_path, space, code):
+    (tmp_path / "scan.nrrd").write_bytes(whole_spine(f"space: {space}\n{WHOLE_SPINE}", code))
+    assert read_volume(tmp_path / "scan.nrrd").axes == code
     assert read_image(tmp_path / "scan.nrrd").unknown_directions == ""

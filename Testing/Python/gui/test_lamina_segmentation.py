@@ -1,0 +1,330 @@
+"""The module LaminaSegmentation, driven with real clicks in SlicerHost."""
+
+import sys
+
+import numpy as np
+import pytest
+from conftest import FAKE_LAMINA
+
+from LaminaLabelingLib.errors import LaminaError
+from LaminaLabelingLib.laminae import Source
+from LaminaLabelingLib.markups import from_node
+
+
+def node_ids(scene):
+    return [scene.GetNthNode(index).GetID() for index in range(scene.GetNumberOfNodes())]
+
+
+@pytest.fixture
+def slicer(host):
+    import slicer
+
+    return slicer
+
+
+@pytest.fixture
+def scan(slicer):
+    """A volume that is oblique, anisotropic and off center."""
+    turn = np.radians(20)
+    matrix = np.eye(4)
+    matrix[:3, :3] = [[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]]
+    matrix[:3, :3] *= (0.5, 0.7, 1.1)
+    matrix[:3, 3] = (12, -30, 45)
+    array = np.random.default_rng(1).integers(1, 200, size=(60, 40, 36), dtype=np.uint8)
+    return slicer.util.addVolumeFromArray(array, matrix, "case 12")
+
+
+class Panel:
+    """The module's panel in the hands of a user."""
+
+    def __init__(self, host):
+        self.host = host
+        self.widget = host.select_module("LaminaSegmentation")
+        self.ui = self.widget.ui
+
+    def use_fake(self, mode):
+        self.widget.logic._program = [sys.executable, str(FAKE_LAMINA), mode]
+
+    def click_apply(self):
+        self.host.click(self.ui.applyButton)
+
+    def wait(self):
+        self.host.wait_until(lambda: not self.widget.logic.isRunning)
+        self.host.process_events()
+
+
+@pytest.fixture
+def panel(host):
+    panel = Panel(host)
+    panel.use_fake("good")
+    yield panel
+    panel.widget.logic.cancel()
+    panel.widget.logic._program = None
+    host.select_module("LaminaLabeling")  # leave it, so that the next test enters it anew
+
+
+def expected_positions(array_shape_kji, matrix):
+    """Return the points of the fake command, through the geometry as displayed."""
+    size = np.array(array_shape_kji[::-1])
+    positions = {}
+    for index, name in enumerate(f"{v}{s}" for v in vertebrae() for s in "LR"):
+        fraction = np.array([0.5, 0.4 if name[-1] == "L" else 0.6, 0.95 - 0.9 * (index // 2) / 16])
+        positions[name] = (matrix @ np.append(fraction * (size - 1), 1))[:3]
+    return positions
+
+
+def vertebrae():
+    return [f"T{n}" for n in range(1, 13)] + [f"L{n}" for n in range(1, 6)]
+
+
+def world_positions(node):
+    positions = {}
+    for index in range(node.GetNumberOfControlPoints()):
+        point = [0.0, 0.0, 0.0]
+        node.GetNthControlPointPositionWorld(index, point)
+        positions[node.GetNthControlPointLabel(index)] = np.array(point)
+    return positions
+
+
+def assert_same_positions(found, expected):
+    assert list(found) == list(expected)
+    for name, point in expected.items():
+        assert found[name] == pytest.approx(point, abs=1e-3), name
+
+
+def test_apply_puts_named_laminae_on_the_anatomy(panel, slicer, scan):
+    panel.click_apply()
+    panel.wait()
+    node = slicer.util.getFirstNodeByClassByName("vtkMRMLMarkupsFiducialNode", "case 12 laminae")
+    matrix = slicer.util.arrayFromVTKMatrix(ijk_to_ras(slicer, scan))
+    assert_same_positions(world_positions(node), expected_positions((60, 40, 36), matrix))
+    laminae = from_node(node)
+    assert laminae["T7R"].source is Source.inferred
+    assert laminae["T7L"].confidence == 0.9
+    assert not laminae.is_provisional
+
+
+def ijk_to_ras(slicer, volume):
+    import vtk
+
+    matrix = vtk.vtkMatrix4x4()
+    volume.GetIJKToRASMatrix(matrix)
+    return matrix
+
+
+def test_the_points_follow_the_transforms_that_the_volume_lies_under(panel, slicer, scan):
+    outer = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "table")
+    inner = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "tracker")
+    shift = np.eye(4)
+    shift[:3, 3] = (100, -50, 25)
+    turn = np.array([[0, -1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 5], [0, 0, 0, 1]], dtype=float)
+    slicer.util.updateTransformMatrixFromArray(outer, shift)
+    slicer.util.updateTransformMatrixFromArray(inner, turn)
+    inner.SetAndObserveTransformNodeID(outer.GetID())
+    scan.SetAndObserveTransformNodeID(inner.GetID())
+    panel.click_apply()
+    panel.wait()
+    node = slicer.util.getNode("case 12 laminae")
+    matrix = shift @ turn @ slicer.util.arrayFromVTKMatrix(ijk_to_ras(slicer, scan))
+    assert_same_positions(world_positions(node), expected_positions((60, 40, 36), matrix))
+
+
+def test_a_transform_that_bends_is_refused(panel, slicer, scan, host):
+    import vtk
+
+    bending = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode", "bending")
+    spline = vtk.vtkThinPlateSplineTransform()
+    points = vtk.vtkPoints()
+    for point in ((0, 0, 0), (50, 0, 0), (0, 50, 0), (0, 0, 50), (20, 30, 10)):
+        points.InsertNextPoint(point)
+    spline.SetSourceLandmarks(points)
+    spline.SetTargetLandmarks(points)
+    bending.SetAndObserveTransformToParent(spline)
+    scan.SetAndObserveTransformNodeID(bending.GetID())
+    panel.click_apply()
+    assert "harden the transform" in panel.ui.resultLabel.text
+    assert [type(error) for error in host.take_slot_errors()] == [LaminaError]
+
+
+def test_the_column_is_a_curve_and_both_lie_under_the_scan(panel, slicer, scan):
+    panel.click_apply()
+    panel.wait()
+    curve = slicer.util.getFirstNodeByClassByName("vtkMRMLMarkupsCurveNode", "case 12 spinous column")
+    assert curve.GetNumberOfControlPoints() == 17
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    parent = hierarchy.GetItemByDataNode(scan)
+    for name in ("case 12 laminae", "case 12 spinous column"):
+        item = hierarchy.GetItemByDataNode(slicer.util.getNode(name))
+        assert hierarchy.GetItemParent(item) == parent
+
+
+def test_the_views_show_the_scan_and_jump_to_the_first_lamina(panel, slicer, scan):
+    panel.click_apply()
+    panel.wait()
+    right, anterior, superior = world_positions(slicer.util.getNode("case 12 laminae"))["T1L"]
+    layout = slicer.app.layoutManager()
+    for name, expected in (("Red", superior), ("Yellow", -right), ("Green", anterior)):
+        view = layout.sliceWidget(name)
+        assert view.sliceLogic().GetSliceOffset() == pytest.approx(expected, abs=1e-3)
+        assert view.mrmlSliceCompositeNode().GetBackgroundVolumeID() == scan.GetID()
+
+
+def test_the_laminae_can_be_seen_in_the_coronal_view(panel, slicer, scan):
+    panel.click_apply()
+    panel.wait()
+    picture = slicer.app.layoutManager().sliceWidget("Green").sliceView().grab().toImage()
+    green = sum(
+        (pixel := picture.pixelColor(x, y)).green() > 150 and pixel.red() < 120
+        for x in range(picture.width())
+        for y in range(picture.height())
+    )
+    assert green > 500
+
+
+def test_the_result_line_says_what_was_found_and_warned_of(panel, scan):
+    panel.click_apply()
+    panel.wait()
+    assert panel.ui.resultLabel.text.splitlines() == [
+        "34 laminae (1 of them suggested), 17 pairs, named T1 to L5.",
+        "Warning: looks like a partial scan",
+    ]
+    assert "research use only" in panel.ui.noticeLabel.text
+
+
+def test_apply_turns_into_cancel_and_back(panel, scan):
+    assert panel.ui.applyButton.text == "Apply"
+    assert not panel.ui.progressBar.visible
+    panel.click_apply()
+    assert panel.ui.applyButton.text == "Cancel"
+    assert panel.ui.progressBar.visible
+    assert not panel.ui.inputSelector.enabled
+    panel.wait()
+    assert panel.ui.applyButton.text == "Apply"
+    assert not panel.ui.progressBar.visible
+    assert panel.ui.inputSelector.enabled
+
+
+def test_the_progress_bar_names_the_stage(panel, scan, host):
+    panel.use_fake("slow")
+    panel.click_apply()
+    host.wait_until(lambda: panel.ui.progressBar.format == "Reading the scan")
+    panel.click_apply()
+
+
+def test_cancel_leaves_the_scene_as_it_was(panel, slicer, scan, host):
+    panel.use_fake("slow")
+    before = node_ids(slicer.mrmlScene)
+    panel.click_apply()
+    folder = panel.widget.logic._job.scan_path.parent
+    assert folder.is_dir()
+    host.wait_until(lambda: panel.ui.progressBar.format == "Reading the scan")
+    panel.click_apply()
+    assert not panel.widget.logic.isRunning
+    assert panel.ui.resultLabel.text == "Canceled."
+    assert panel.ui.applyButton.text == "Apply"
+    assert node_ids(slicer.mrmlScene) == before
+    assert not folder.exists()
+
+
+def test_a_second_apply_makes_a_new_list_and_keeps_the_edited_one(panel, slicer, scan):
+    panel.click_apply()
+    panel.wait()
+    first = slicer.util.getNode("case 12 laminae")
+    first.SetNthControlPointPosition(0, [1.0, 2.0, 3.0])
+    panel.click_apply()
+    panel.wait()
+    second = slicer.util.getNode("case 12 laminae_1")
+    assert world_positions(first)["T1L"] == pytest.approx((1, 2, 3))
+    assert world_positions(second)["T1L"] != pytest.approx((1, 2, 3))
+    assert not first.GetDisplayVisibility()
+    assert second.GetDisplayVisibility()
+
+
+@pytest.mark.parametrize(
+    ("mode", "sentence"),
+    [("refuse", "The orientation of the volume cannot be trusted"), ("crash", "the network is upside down")],
+)
+def test_an_error_is_a_sentence_in_the_panel_and_adds_nothing(panel, slicer, scan, host, mode, sentence):
+    panel.use_fake(mode)
+    before = node_ids(slicer.mrmlScene)
+    panel.click_apply()
+    panel.wait()
+    assert sentence in panel.ui.resultLabel.text
+    assert panel.ui.applyButton.text == "Apply"
+    assert node_ids(slicer.mrmlScene) == before
+    assert [type(error) for error in host.take_slot_errors()] == [LaminaError]
+
+
+def test_an_error_is_shown_in_a_message_box(panel, slicer, scan, host):
+    import qt
+
+    shown = []
+
+    def read_and_close():
+        box = qt.QApplication.activeModalWidget()
+        if box is not None:
+            shown.append(box.text)
+            box.reject()
+
+    panel.use_fake("refuse")
+    watcher = qt.QTimer()
+    watcher.timeout.connect(read_and_close)
+    watcher.start(20)
+    slicer.app.setTestingEnabled(False)
+    try:
+        panel.click_apply()
+        host.wait_until(lambda: shown and not panel.widget.logic.isRunning)
+    finally:
+        slicer.app.setTestingEnabled(True)
+        watcher.stop()
+    assert "give --axes, for example RIA" in shown[0]
+    assert len(host.take_slot_errors()) == 1
+
+
+def test_closing_the_scene_cancels(panel, slicer, scan, host):
+    panel.use_fake("slow")
+    panel.click_apply()
+    slicer.mrmlScene.Clear()
+    host.process_events()
+    assert not panel.widget.logic.isRunning
+    assert "scene was closed" in panel.ui.resultLabel.text
+
+
+def test_apply_needs_a_volume(host, slicer):
+    panel = Panel(host)
+    assert not panel.ui.applyButton.enabled
+    volume = slicer.util.addVolumeFromArray(np.zeros((40, 40, 40), dtype=np.uint8), name="scan")
+    host.process_events()
+    assert panel.ui.inputSelector.currentNode() is volume
+    assert panel.ui.applyButton.enabled
+    host.select_module("LaminaLabeling")
+
+
+def test_the_settings_are_kept_in_the_parameter_node(panel, scan):
+    panel.ui.axesComboBox.setEditText("RIA")
+    panel.ui.engineComboBox.setCurrentIndex(1)
+    settings = panel.widget.logic.getParameterNode()
+    assert (settings.inputVolume, settings.axes, settings.engine) == (scan, "RIA", "openvino")
+    settings.axes = "auto"
+    settings.engine = "tensorflow"
+    assert panel.ui.axesComboBox.currentText == "auto"
+    assert panel.ui.engineComboBox.currentText == "tensorflow"
+
+
+def test_missing_packages_are_named(panel, scan, host, monkeypatch):
+    from packaging.requirements import Requirement
+
+    monkeypatch.setattr(panel.widget.logic, "requirements", lambda: [Requirement("no-such-package>=1.0")])
+    panel.click_apply()
+    assert "no-such-package>=1.0" in panel.ui.resultLabel.text
+    assert len(host.take_slot_errors()) == 1
+
+
+def test_a_script_needs_no_panel(slicer, scan):
+    from LaminaSegmentation import LaminaSegmentationLogic
+
+    logic = LaminaSegmentationLogic([sys.executable, str(FAKE_LAMINA), "good"])
+    events = []
+    node = logic.process(scan, onEvent=events.append)
+    assert len(from_node(node).positions()) == 34
+    assert {event["event"] for event in events} == {"stage", "progress", "warning"}
