@@ -68,6 +68,7 @@ def parser() -> argparse.ArgumentParser:
         "RIA; auto reads the file's directions and refuses those that cannot be a patient's",
     )
     model(segment)
+    segment.add_argument("--steps", action="store_true", help="also draw each preprocessing step (preprocessing.png)")
     segment.add_argument("--threads", type=int, default=None, help="CPU threads of the network; all when left out")
     output(segment, "folder for the results")
 
@@ -110,7 +111,9 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--validation", type=int, default=8, help="simulated scans that choose the best epoch")
     train.add_argument("--style", default="clinic", help="kind of simulated scan")
     train.add_argument("--name", default="custom", help="name of the new model")
-    train.add_argument("--preset", default="default", help="network: small (8 feature maps), default (16), large (32) or paper (64)")
+    train.add_argument(
+        "--preset", default="default", help="network: small (8 maps), default (16), large (32), paper (64)"
+    )
     train.add_argument("--loss", default="dice", help="dice, wbce or dice+wbce")
     train.add_argument("--steps", type=int, default=None, help="steps an epoch; one for each scan when left out")
     train.add_argument("--training-seed", type=int, default=0, help="initial weights, order and augmentation")

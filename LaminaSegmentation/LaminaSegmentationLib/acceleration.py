@@ -9,10 +9,31 @@ the other backends, whose compilers do such fusions by themselves.
 from __future__ import annotations
 
 import functools
+import platform
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import keras
+
+
+BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
+CPU_FLAGS = Path("/proc/cpuinfo")
+
+
+def bfloat16_pays() -> bool:
+    """Tell whether this CPU computes in bfloat16, where PyTorch trains 2.5 times faster than in float32.
+
+    Elsewhere bfloat16 is emulated and slower than float32. Only Linux lists its CPU's instructions in a file; on other
+    systems the answer is no, which costs speed but never precision.
+    """
+    if platform.system() != "Linux":
+        return False
+    try:
+        flags = CPU_FLAGS.read_text(encoding="utf-8", errors="replace").split()
+    except OSError:
+        return False
+    return not BFLOAT16_FLAGS.isdisjoint(flags)
 
 
 def accelerate(model: keras.Model) -> keras.Model:
@@ -125,13 +146,3 @@ def _torch_layers() -> dict[str, type]:
         "UpSampling3D": FusedUpSampling3D,
         "Dropout": FastDropout,
     }
-
-
-def bfloat16_pays() -> bool:
-    """Return whether this processor multiplies bfloat16 natively, so that mixed precision trains faster on it."""
-    try:
-        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as stream:
-            flags = next((line for line in stream if line.startswith("flags")), "").split()
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags

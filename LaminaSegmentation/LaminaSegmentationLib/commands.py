@@ -170,6 +170,7 @@ def summarize(volume: Volume, result: Segmentation, model: Any) -> dict:
 def run_segment(arguments: argparse.Namespace, console: Console) -> dict:
     """``lamina segment``: the laminae of one scan."""
     from .models import load_model
+    from .pictures import draw_steps
 
     folder = arguments.output
     # What can be wrong is checked before the slow part: the scan first, since it is what the user thinks of first.
@@ -183,6 +184,9 @@ def run_segment(arguments: argparse.Namespace, console: Console) -> dict:
         with staged(folder) as temporary:
             with stopwatch.stage("write"):
                 files = write_results(volume, result, temporary)
+                if arguments.steps:
+                    files["steps"] = "preprocessing.png"
+                    draw_steps(volume, result.prepared, temporary / files["steps"])
             summary = summarize(volume, result, model)
             summary["seconds"] = {name: round(value, 3) for name, value in stopwatch.seconds.items()}
             summary["files"] = {**files, "summary": "summary.json"}

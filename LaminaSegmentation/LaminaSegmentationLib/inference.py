@@ -167,7 +167,7 @@ def _engine(engine: str | Engine, model: ModelBundle, threads: int | None):
 def describe(laminae: LaminaSet) -> str:
     """Return one line that says what was found, such as ``34 laminae on 17 levels, named T1 to L5``."""
     count = len(laminae.positions())
-    levels = sum(1 for pair in laminae.pairs().values() if any(lamina is not None and lamina.position is not None for lamina in pair))
+    levels = sum(1 for pair in laminae.pairs().values() if any(each and each.position for each in pair))
     if not count:
         return "no laminae found"
     names = "numbered from the top" if laminae.is_provisional else "named T1 to L5"

@@ -30,7 +30,8 @@ def projections(volume: Volume, prepared: Prepared | None = None) -> dict[str, t
     they stand out, and the sagittal one the mean within 20 mm of the column; else both are means.
     """
     array, spacing = volume.array, volume.spacing
-    axial = array.max(axis=0)
+    # Over the whole length the skin would hide everything: the axial picture is one slice, half way down.
+    axial = array[array.shape[0] // 2]
     if prepared is None:
         coronal, sagittal = masked_mean(array, 2), masked_mean(array, 1)
     else:
@@ -116,7 +117,7 @@ def draw_overlay(
     heading = {
         "coronal": "Coronal, seen from behind (left of the patient on the left)",
         "sagittal": "Sagittal (anterior on the right)",
-        "axial": "Axial, maximum (probe at the top)",
+        "axial": "Axial, half way down (all laminae projected)",
     }
     spacing = volume.spacing
     for name, (axes, across, down) in panels.items():

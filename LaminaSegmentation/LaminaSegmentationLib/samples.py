@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from typing import Protocol
 
 import numpy as np
+
 from LaminaLabelingLib.errors import LaminaError
 
 from .network import DIVISOR

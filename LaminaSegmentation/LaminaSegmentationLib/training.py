@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -18,10 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from LaminaLabelingLib.errors import LaminaError
 
 from . import checkpoints
 from .acceleration import accelerate
+from .keras_backend import BACKENDS, set_backend
 from .losses import create_loss
 from .network import build_unet, check_grid
 from .samples import Augmentation, Case, cube_labels, draw_sample
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-BACKENDS = ("tensorflow", "torch", "jax")
 SCHEDULES = ("constant", "cosine")
 FINAL_SHARE = 0.01
 """Share of the learning rate that is left at the end of a cosine schedule."""
@@ -148,42 +147,6 @@ Metric = Callable[[np.ndarray, Case], float]
 """Takes a probability (SI, LR, PA) and its case; lower must be better if it is to choose the best epoch."""
 
 
-def set_backend(name: str | None) -> str:
-    """Choose Keras' backend, which is possible only until Keras is imported.
-
-    Parameters
-    ----------
-    name : {"tensorflow", "torch", "jax"} or None
-        None accepts what is set.
-
-    Returns
-    -------
-    str
-        The backend in use.
-
-    Raises
-    ------
-    LaminaError
-        If Keras already runs on another backend, or Keras or the backend is not installed.
-    """
-    if name is not None and "keras" not in sys.modules:
-        os.environ["KERAS_BACKEND"] = name
-    try:
-        import keras
-    except ImportError as error:
-        wanted = name or os.environ.get("KERAS_BACKEND", "tensorflow")
-        raise LaminaError(
-            f"Training needs Keras and its backend {wanted}; install them with: pip install keras {wanted}"
-        ) from error
-    current = keras.backend.backend()
-    if name not in (None, current):
-        raise LaminaError(
-            f"Keras already runs on {current} in this process, so {name} cannot be used: start a new process, "
-            f"or set KERAS_BACKEND={name}."
-        )
-    return current
-
-
 def train(
     training: Sequence[Case],
     validation: Sequence[Case],
@@ -262,6 +225,7 @@ class _Run:
         self.earlier_seconds = 0.0
         self.started = time.monotonic()
         self.step_seconds = self.validation_seconds = 0.0
+        self.steps_taken = 0
 
     def start(self, initial_weights: str | Path | None, resume: bool) -> None:
         """Build and compile the model; load what there is to go on with."""
@@ -326,9 +290,7 @@ class _Run:
             rate = self._set_learning_rate(epoch, step)
             begun = time.monotonic()
             losses.append(self._step(order[(step - 1) * self.options.batch_size :], generator, epoch))
-            taken = time.monotonic() - begun
-            # A moving mean forgets the first step, which may have compiled.
-            self.step_seconds = taken if step <= 2 and epoch == 1 else 0.9 * self.step_seconds + 0.1 * taken
+            self._time_step(time.monotonic() - begun)
             self._report(epoch, step, float(np.mean(losses)))
             if self._time_left() <= self.validation_seconds + self.step_seconds:
                 break
@@ -351,6 +313,14 @@ class _Run:
                 "or the weight of the loss."
             )
         return loss
+
+    def _time_step(self, seconds: float) -> None:
+        self.steps_taken += 1
+        # The first step may have compiled: the mean starts anew with the second.
+        self.step_seconds = seconds if self.steps_taken <= 2 else 0.9 * self.step_seconds + 0.1 * seconds
+        if len(self.history) == 0:
+            # Until a validation was timed: a forward pass on the whole grid costs at most about a step on a crop.
+            self.validation_seconds = len(self.validation) * self.step_seconds
 
     def _validate(self) -> dict[str, float]:
         """Average the loss and the metrics over whole validation grids."""
@@ -388,7 +358,8 @@ class _Run:
         if options.schedule == "cosine":
             done = (epoch - 1 + (step - 1) / options.steps_per_epoch) / options.epochs
             if options.max_seconds is not None:
-                done = max(done, self._elapsed() / options.max_seconds)
+                earlier = self.earlier_seconds
+                done = max(done, (earlier + self._elapsed()) / (earlier + options.max_seconds))
             wave = 0.5 * (1.0 + math.cos(math.pi * min(done, 1.0)))
             rate *= FINAL_SHARE + (1.0 - FINAL_SHARE) * wave
         self.trained.optimizer.learning_rate = rate

@@ -109,6 +109,36 @@ class Host:
         """Run everything that is due in the event loop."""
         self.app.processEvents()
 
+    def in_event_loop(self, function, interval=0):
+        """Call ``function()`` from a running event loop, as Slicer calls everything, until it returns something true.
+
+        Outside of one, ``deleteLater`` would delete a message box at the moment that it is shown. What the function
+        raises comes out of this call.
+        """
+        from PySide6 import QtCore
+
+        loop = QtCore.QEventLoop()
+        timer = QtCore.QTimer()
+        outcome = []
+
+        def call():
+            timer.stop()
+            try:
+                outcome[:] = [function(), None]
+            except BaseException as error:
+                outcome[:] = [None, error]
+            if outcome[0] or outcome[1]:
+                loop.quit()
+            else:
+                timer.start(interval)
+
+        timer.timeout.connect(call)
+        timer.start(0)
+        loop.exec()
+        if outcome[1] is not None:
+            raise outcome[1]
+        return outcome[0]
+
     def wait_until(self, condition, timeout=120.0):
         """Run the event loop until ``condition()`` holds.
 
@@ -118,18 +148,27 @@ class Host:
             After ``timeout`` seconds: a hang must end a test, not block it.
         """
         end = time.monotonic() + timeout
-        while not condition():
+
+        def check():
+            if condition():
+                return True
             if time.monotonic() > end:
                 raise TimeoutError(f"waited {timeout:.0f} s in vain")
-            self.process_events()
-            time.sleep(0.01)
+            return False
+
+        self.in_event_loop(check, interval=10)
 
     def click(self, widget, position=None):
         """Click a widget with the left button, at its center or at (x, y) pixels from its top left corner."""
         from PySide6 import QtCore, QtTest
 
         point = QtCore.QPoint(*position) if position is not None else widget.rect.center()
-        QtTest.QTest.mouseClick(widget, QtCore.Qt.LeftButton, QtCore.Qt.NoModifier, point)
+
+        def press_and_release():
+            QtTest.QTest.mouseClick(widget, QtCore.Qt.LeftButton, QtCore.Qt.NoModifier, point)
+            return True
+
+        self.in_event_loop(press_and_release)
         self.process_events()
 
     # Pictures

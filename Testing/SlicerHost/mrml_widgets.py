@@ -89,6 +89,9 @@ class qMRMLNodeComboBox(qMRMLWidget):
     def setMRMLScene(self, scene):
         if scene is self._scene:
             return
+        for name in ("addEnabled", "removeEnabled", "editEnabled", "renameEnabled"):
+            if self._switches[name]:
+                raise NotImitatedError(f"SlicerHost's qMRMLNodeComboBox {self.objectName} needs {name} set to false.")
         for observed, tag in self._observations:
             observed.RemoveObserver(tag)
         self._observations = []
@@ -107,9 +110,6 @@ class qMRMLNodeComboBox(qMRMLWidget):
 
     def _fill(self):
         """List the nodes again and keep the current one; without a "None" entry the first one is chosen for it."""
-        for name in ("addEnabled", "removeEnabled", "editEnabled", "renameEnabled"):
-            if self._switches[name] and self._scene is not None:
-                raise NotImitatedError(f"SlicerHost's qMRMLNodeComboBox {self.objectName} needs {name} set to false.")
         scene = self._scene
         count = scene.GetNumberOfNodes() if scene is not None else 0
         nodes = [node for node in map(scene.GetNthNode, range(count)) if self._accepts(node)] if count else []

@@ -75,11 +75,14 @@ def dress_pyside():
                 continue
             meta = cls.staticMetaObject
             attributes = {}
-            for index in range(meta.propertyOffset(), meta.propertyCount()):
+            for index in range(meta.propertyCount()):
                 meta_property = meta.property(index)
-                # A static function (QTimer.singleShot) keeps its name, in PythonQt too.
-                if not isinstance(cls.__dict__.get(meta_property.name()), staticmethod):
-                    attributes[meta_property.name()] = _as_attribute(cls, meta_property)
+                function = cls.__dict__.get(meta_property.name())
+                # An inherited property is inherited, unless its virtual getter is overridden here (sizeHint). And a
+                # static function (QTimer.singleShot) keeps its name, in PythonQt too.
+                if (index < meta.propertyOffset() and function is None) or isinstance(function, staticmethod):
+                    continue
+                attributes[meta_property.name()] = _as_attribute(cls, meta_property)
             for name, attribute in attributes.items():
                 setattr(cls, name, attribute)
     QtCore.QObject.name = QtCore.QObject.objectName
@@ -89,7 +92,15 @@ def dress_pyside():
     methods = {"connect": _connect, "disconnect": _disconnect}
 
     def with_methods(self, name):
-        return methods[name].__get__(self) if name in methods else plain(self, name)
+        if name not in methods:
+            return plain(self, name)
+
+        def call(*arguments):
+            if arguments and isinstance(arguments[0], str):
+                return methods[name](self, *arguments)
+            return plain(self, name)(*arguments)  # PySide6 itself, as in QTimer.singleShot
+
+        return call
 
     QtCore.QObject.__getattribute__ = with_methods
     QtCore.QObject._dressed_as_pythonqt = True

@@ -157,7 +157,8 @@ def _reconstruct(frames, present, poses: Poses, probe: Probe, spacing: float, na
     high_anterior = (poses.anterior + probe.depth).max() + 2
     origin = np.array([poses.ordinate[0] - 3.0, low_right, low_anterior])
     size = np.array([poses.ordinate[-1] + 3.0, high_right, high_anterior]) - origin
-    shape = tuple(np.ceil(size / spacing).astype(int))
+    # Coarse scans are padded with never-scanned voxels, because readers refuse volumes thinner than 32 voxels.
+    shape = tuple(np.maximum(np.ceil(size / spacing), 40).astype(int))
     array = np.zeros(shape, np.uint8)
 
     right = origin[1] + spacing * np.arange(shape[1], dtype=np.float32)

@@ -179,6 +179,7 @@ def test_asymmetry_is_signed_and_bounded():
     forward = orientation.depth_asymmetry(ramp, 2)
     assert 0.5 < forward < 1
     assert orientation.depth_asymmetry(ramp[:, :, ::-1], 2) == pytest.approx(-forward)
+    assert 0.5 < orientation.depth_asymmetry(ramp - np.float32(50.5), 2) < 1
     assert orientation.depth_asymmetry(ramp, 0) == 0
     assert orientation.depth_asymmetry(np.zeros((20, 20, 20)), 2) == 0
 

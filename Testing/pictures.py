@@ -1,0 +1,97 @@
+"""Make the pictures of simulated scans and of preprocessing that the README shows.
+
+    python Testing/pictures.py
+
+Writes Simulation.png (a simulated scan beside the real phantom volume) and Preprocessing.png to Resources/Screenshots.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from LaminaLabelingLib.volumes import Volume, read_volume
+from LaminaSegmentationLib.pictures import draw_steps, masked_mean, projections
+from LaminaSegmentationLib.preprocessing import prepare
+from LaminaSegmentationLib.simulation import SimulatedScan, simulate_scan
+
+REPOSITORY = Path(__file__).parents[1]
+PHANTOM = REPOSITORY / "Testing" / "Data" / "spine_phantom" / "SpinePhantomFreehandReconstructed.mha"
+
+
+def show(axes, picture: np.ndarray, pixel: tuple[float, float], title: str, top: float) -> None:
+    """Draw one picture at its true proportions."""
+    extent = (0.0, picture.shape[1] * pixel[1], picture.shape[0] * pixel[0], 0.0)
+    axes.imshow(picture, cmap="gray", vmin=0.0, vmax=top, extent=extent, interpolation="bilinear")
+    axes.set_title(title, color="white", fontsize=9)
+    axes.tick_params(colors="#9aa5b1", labelsize=6)
+    axes.set_facecolor("black")
+
+
+def curved_sagittal(volume: Volume, scan: SimulatedScan, side: str) -> np.ndarray:
+    """Cut the scan along the laminae of one side."""
+    points = volume.to_index(np.array([p for n, p in scan.truth.positions().items() if n.endswith(side)]))
+    at = np.interp(np.arange(volume.array.shape[0]), points[:, 0], points[:, 1]).round().astype(int)
+    return volume.array[np.arange(volume.array.shape[0]), np.clip(at, 0, volume.array.shape[1] - 1)]
+
+
+def draw_simulation(seed: int, path: Path) -> None:
+    """Draw a simulated scan beside the real phantom volume."""
+    scan = simulate_scan(seed)
+    volume, spacing = scan.volume, scan.volume.spacing
+    slab = projections(volume, prepare(volume))["coronal"][0]
+    figure = Figure(figsize=(15, 8.5), facecolor="#101418", layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.add_gridspec(4, 5, width_ratios=[1, 1, 0.75, 0.9, 0.9])
+    pixel = (spacing[0], spacing[1])
+    show(
+        figure.add_subplot(grid[:, 0]),
+        masked_mean(volume.array, 2),
+        pixel,
+        "simulated: coronal, mean of all depths",
+        150,
+    )
+    show(figure.add_subplot(grid[:, 1]), slab, pixel, "simulated: coronal, maximum at the laminae", 255)
+    sagittal = curved_sagittal(volume, scan, "R")
+    show(figure.add_subplot(grid[:, 2]), sagittal, (spacing[0], spacing[2]), "simulated: along the right laminae", 230)
+    index = dict(zip(scan.truth, volume.to_index(np.array(list(scan.truth.positions().values())))))
+    for row, level in enumerate(("T3", "T8", "T12", "L3")):
+        middle = round((index[level + "L"][0] + index[level + "R"][0]) / 2)
+        axes = figure.add_subplot(grid[row, 3])
+        show(axes, volume.array[middle].T, (spacing[2], spacing[1]), f"simulated: axial, {level}", 255)
+    phantom = read_volume(PHANTOM, axes="RIA")
+    size = phantom.spacing
+    for row, (picture, step, title) in enumerate(
+        (
+            (masked_mean(phantom.array, 2), (size[0], size[1]), "real phantom: coronal, mean"),
+            (
+                phantom.array[:, :, 40:50].max(axis=2),
+                (size[0], size[1]),
+                "real phantom: coronal, laminae",
+            ),
+            (phantom.array[:, 54], (size[0], size[2]), "real phantom: sagittal through a lamina"),
+            (phantom.array[49].T, (size[2], size[1]), "real phantom: axial"),
+        )
+    ):
+        show(figure.add_subplot(grid[row, 4]), picture, step, title, 255 if row else 150)
+    figure.savefig(path, dpi=100, facecolor=figure.get_facecolor())
+
+
+def main() -> None:
+    """Make the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=10)
+    parser.add_argument("--output", type=Path, default=REPOSITORY / "Resources" / "Screenshots")
+    options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
+    draw_simulation(options.seed, options.output / "Simulation.png")
+    scan = simulate_scan(options.seed, 0.5)
+    draw_steps(scan.volume, prepare(scan.volume), options.output / "Preprocessing.png")
+
+
+if __name__ == "__main__":
+    main()
