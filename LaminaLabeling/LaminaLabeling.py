@@ -36,6 +36,7 @@ class LaminaLabeling(ScriptedLoadableModule):
             "Lists the laminae of a scan of the spine: where each one is, whether a person has reviewed it, where its "
             "position comes from and how certain it is. Click a row to see the lamina in the slice views."
         )
+        self.parent.acknowledgementText = ""  # Slicer's default thanks others
 
 
 @parameterNodeWrapper
@@ -190,7 +191,9 @@ class LaminaLabelingLogic(ScriptedLoadableModuleLogic):
             rows.append(
                 (
                     lamina.name,
-                    ", ".join(f"{value:.1f}" for value in position) if lamina.position is not None else "",
+                    ", ".join(f"{round(value, 1) + 0.0:.1f}" for value in position)
+                    if lamina.position is not None
+                    else "",
                     str(lamina.review),
                     _("suggested") if lamina.is_suggested else str(lamina.source or ""),
                     "" if lamina.confidence is None else f"{lamina.confidence:.2f}",
@@ -205,6 +208,19 @@ class LaminaLabelingLogic(ScriptedLoadableModuleLogic):
         suggested = sum(lamina.is_suggested for lamina in laminae.values())
         text = _("{found} of {total} laminae have a position").format(found=found, total=len(laminae))
         return text + (_(", {suggested} of them suggested.").format(suggested=suggested) if suggested else ".")
+
+    @staticmethod
+    def replaceOnScan(volumeNode, *nodes):
+        """Put new markups nodes under their scan in the subject hierarchy, and hide the scan's earlier ones."""
+        for node in slicer.util.getNodesByClass("vtkMRMLMarkupsNode"):
+            if node.GetNodeReference("LaminaScan") is volumeNode and node not in nodes:
+                node.SetDisplayVisibility(False)
+        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+        parent = hierarchy.GetItemByDataNode(volumeNode) if hierarchy else 0
+        for node in nodes:
+            node.SetNodeReferenceID("LaminaScan", volumeNode.GetID())
+            if parent and hierarchy.GetItemByDataNode(node):
+                hierarchy.SetItemParent(hierarchy.GetItemByDataNode(node), parent)
 
     @staticmethod
     def style(markupsNode, curveNode=None):

@@ -11,6 +11,7 @@ from typing import Annotated
 import numpy as np
 import qt
 import slicer
+import slicer.packaging
 import vtk
 from slicer import vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _
@@ -44,6 +45,7 @@ class LaminaSegmentation(ScriptedLoadableModule):
             "Finds the laminae of the vertebrae in a 3D ultrasound scan of the spine and names them T1L to L5R. "
             "The network was trained on simulated scans: research use only."
         )
+        self.parent.acknowledgementText = ""  # Slicer's default thanks others
 
 
 @parameterNodeWrapper
@@ -325,24 +327,17 @@ class LaminaSegmentationLogic(ScriptedLoadableModuleLogic):
         They are always new nodes: an earlier list may have been edited. Earlier ones of this volume are hidden.
         """
         scene, name = slicer.mrmlScene, volumeNode.GetName()
-        for node in slicer.util.getNodesByClass("vtkMRMLMarkupsNode"):
-            if node.GetNodeReference("LaminaScan") is volumeNode:
-                node.SetDisplayVisibility(False)
         laminaeName = scene.GenerateUniqueName(_("{name} laminae").format(name=name))
         columnName = scene.GenerateUniqueName(_("{name} spinous column").format(name=name))
         markupsNode = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", laminaeName)
         curveNode = scene.AddNewNodeByClass("vtkMRMLMarkupsCurveNode", columnName)
         to_node(result.laminae, markupsNode)
         curve_to_node(result.column, curveNode)
-        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
-        for node in (markupsNode, curveNode):
-            node.SetNodeReferenceID("LaminaScan", volumeNode.GetID())
-            if hierarchy and hierarchy.GetItemByDataNode(volumeNode) and hierarchy.GetItemByDataNode(node):
-                hierarchy.SetItemParent(hierarchy.GetItemByDataNode(node), hierarchy.GetItemByDataNode(volumeNode))
-        self.resultText = self.describe(result)
         labeling = LaminaLabelingLogic()
+        labeling.replaceOnScan(volumeNode, markupsNode, curveNode)
         labeling.style(markupsNode, curveNode)
         labeling.show(markupsNode, volumeNode)
+        self.resultText = self.describe(result)
         return markupsNode
 
     @staticmethod

@@ -83,8 +83,8 @@ def _label_array(laminae: list[Lamina], volume: Volume) -> np.ndarray:
     if not laminae:
         return labels
     points = np.array([lamina.position for lamina in laminae])
-    # One voxel of reach keeps the 3 x 3 x 3 cube whole where the voxels are large.
-    reach = np.maximum(np.ceil(RADIUS_MM / volume.spacing), 1).astype(int)
+    # Rounded up, so at least one voxel, which the 3 x 3 x 3 cube needs.
+    reach = np.ceil(RADIUS_MM / volume.spacing).astype(int)
     for number, center in enumerate(np.rint(volume.to_index(points)).astype(int)):
         start, stop = np.maximum(center - reach, 0), np.minimum(center + reach + 1, volume.shape)
         if (start >= stop).any():

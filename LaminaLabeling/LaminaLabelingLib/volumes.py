@@ -284,7 +284,7 @@ def _checked_array(array_kji: np.ndarray, called: str) -> np.ndarray:
         size = " x ".join(str(number) for number in reversed(array_kji.shape))
         raise LaminaError(
             f"{called} has {size} voxels, which is too small for a scan of a spine: "
-            f"at least {MIN_VOXELS} are needed on each side."
+            f"at least {MIN_VOXELS} are needed on each side; give the whole reconstructed volume."
         )
     if not array_kji.dtype.isnative:
         array_kji = array_kji.astype(array_kji.dtype.newbyteorder("="))
@@ -293,7 +293,9 @@ def _checked_array(array_kji: np.ndarray, called: str) -> np.ndarray:
     if array_kji.dtype.kind == "f" and not (np.isfinite(low) and np.isfinite(high)):
         raise LaminaError(f"{called} contains voxels that are not numbers (NaN or infinite): export it again.")
     if low == high:
-        raise LaminaError(f"{called} is empty: every voxel has the value {low}.")
+        raise LaminaError(
+            f"{called} is empty: every voxel has the value {low}; check that the right volume was saved."
+        )
     return array_kji
 
 

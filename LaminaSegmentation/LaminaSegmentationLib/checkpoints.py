@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +37,10 @@ def load_weights(model: keras.Model, path: str | Path) -> None:
     if not path.is_file():
         raise LaminaError(f'There are no weights "{path.name}": check the path.')
     try:
-        model.load_weights(path)
+        # Keras warns of each layer that does not fit before it raises; the sentence below says it once.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            model.load_weights(path)
     except (OSError, ValueError, KeyError) as error:
         raise LaminaError(
             f'The weights "{path.name}" do not fit this network: they are damaged, or were trained with another width.'

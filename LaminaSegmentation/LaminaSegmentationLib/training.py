@@ -24,6 +24,7 @@ from .acceleration import accelerate
 from .keras_backend import BACKENDS, set_backend
 from .losses import create_loss
 from .network import build_unet, check_grid
+from .pace import Pace
 from .samples import Augmentation, Case, cube_labels, draw_sample
 
 if TYPE_CHECKING:
@@ -222,10 +223,7 @@ class _Run:
         self.progress = progress or (lambda _: None)
         self.history: list[dict[str, float]] = []
         self.best: dict[str, float] | None = None
-        self.earlier_seconds = 0.0
-        self.started = time.monotonic()
-        self.step_seconds = self.validation_seconds = 0.0
-        self.steps_taken = 0
+        self.pace = Pace(options.max_seconds, len(validation))
 
     def start(self, initial_weights: str | Path | None, resume: bool) -> None:
         """Build and compile the model; load what there is to go on with."""
@@ -247,7 +245,7 @@ class _Run:
         if state is not None:
             state.restore(self.trained)
             self.history, self.best = list(state.history), state.best
-            self.earlier_seconds = sum(row["seconds"] for row in self.history)
+            self.pace.earlier = sum(row["seconds"] for row in self.history)
             logger.info("Going on after epoch %d.", len(self.history))
 
     def _settings(self) -> dict[str, Any]:
@@ -261,7 +259,7 @@ class _Run:
         ended_by = "epochs"
         try:
             while len(self.history) < self.options.epochs:
-                if self._time_left() <= self.validation_seconds:
+                if not self.pace.fits_step():
                     ended_by = "time"
                     break
                 self._epoch(len(self.history) + 1)
@@ -288,14 +286,14 @@ class _Run:
         order = _order(len(self.training), self.options.steps_per_epoch * self.options.batch_size, generator)
         for step in range(1, self.options.steps_per_epoch + 1):
             rate = self._set_learning_rate(epoch, step)
-            begun = time.monotonic()
-            losses.append(self._step(order[(step - 1) * self.options.batch_size :], generator, epoch))
-            self._time_step(time.monotonic() - begun)
+            with self.pace.step():
+                losses.append(self._step(order[(step - 1) * self.options.batch_size :], generator, epoch))
             self._report(epoch, step, float(np.mean(losses)))
-            if self._time_left() <= self.validation_seconds + self.step_seconds:
+            if not self.pace.fits_step():
                 break
         row = {"epoch": epoch, "steps": len(losses), "loss": float(np.mean(losses))}
-        row |= self._validate()
+        with self.pace.validation():
+            row |= self._validate()
         row |= {"learning_rate": rate, "seconds": round(time.monotonic() - started, 3)}
         self._keep(row)
 
@@ -314,17 +312,8 @@ class _Run:
             )
         return loss
 
-    def _time_step(self, seconds: float) -> None:
-        self.steps_taken += 1
-        # The first step may have compiled: the mean starts anew with the second.
-        self.step_seconds = seconds if self.steps_taken <= 2 else 0.9 * self.step_seconds + 0.1 * seconds
-        if len(self.history) == 0:
-            # Until a validation was timed: a forward pass on the whole grid costs at most about a step on a crop.
-            self.validation_seconds = len(self.validation) * self.step_seconds
-
     def _validate(self) -> dict[str, float]:
         """Average the loss and the metrics over whole validation grids."""
-        begun = time.monotonic()
         columns: dict[str, list[float]] = {"val_loss": [], **{f"val_{name}": [] for name in self.metrics}}
         for index in range(len(self.validation)):
             case = self.validation[index]
@@ -335,7 +324,6 @@ class _Run:
             columns["val_loss"].append(float(self.loss(labels, probability)))
             for name, metric in self.metrics.items():
                 columns[f"val_{name}"].append(float(metric(probability[0, ..., 0], case)))
-        self.validation_seconds = time.monotonic() - begun
         return {name: float(np.mean(values)) for name, values in columns.items()}
 
     def _keep(self, row: dict[str, float]) -> None:
@@ -357,25 +345,15 @@ class _Run:
         rate = options.learning_rate
         if options.schedule == "cosine":
             done = (epoch - 1 + (step - 1) / options.steps_per_epoch) / options.epochs
-            if options.max_seconds is not None:
-                earlier = self.earlier_seconds
-                done = max(done, (earlier + self._elapsed()) / (earlier + options.max_seconds))
-            wave = 0.5 * (1.0 + math.cos(math.pi * min(done, 1.0)))
+            wave = 0.5 * (1.0 + math.cos(math.pi * min(max(done, self.pace.share()), 1.0)))
             rate *= FINAL_SHARE + (1.0 - FINAL_SHARE) * wave
         self.trained.optimizer.learning_rate = rate
         return rate
 
-    def _elapsed(self) -> float:
-        return time.monotonic() - self.started
-
-    def _time_left(self) -> float:
-        return math.inf if self.options.max_seconds is None else self.options.max_seconds - self._elapsed()
-
     def _report(self, epoch: int, step: int, loss: float) -> None:
         options = self.options
-        steps = options.steps_per_epoch * (options.epochs - epoch + 1) - step
-        seconds = steps * self.step_seconds + (options.epochs - epoch + 1) * self.validation_seconds
-        left = max(min(seconds, self._time_left()), 0.0)
+        epochs = options.epochs - epoch + 1
+        left = self.pace.estimate(epochs * options.steps_per_epoch - step, epochs)
         self.progress(TrainingProgress(epoch, options.epochs, step, options.steps_per_epoch, loss, left))
 
 

@@ -33,6 +33,8 @@ import LaminaLabelingLib
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.laminae import LaminaSet
 
+from . import DEFAULT_MODEL
+
 _logger = logging.getLogger(__name__)
 
 STAGE_SHARES = {"read": 0.05, "preprocess": 0.25, "network": 0.55, "localization": 0.05, "write": 0.10}
@@ -70,7 +72,7 @@ def overall_fraction(stage: str, fraction: float = 0.0) -> float:
 
 
 def shipped_models() -> list[str]:
-    """Return the names of the models that come with the library, in alphabetical order.
+    """Return the names of the models that come with the library: the default one first, the others by name.
 
     Only the folders are looked at: checking a model is left to the child.
 
@@ -82,7 +84,8 @@ def shipped_models() -> list[str]:
     here = Path(__file__)
     # In the repository and in Slicer beside the library, in a wheel inside of it.
     folders = (here.parents[1] / "Resources" / "Models", here.parent / "Models")
-    return sorted({card.parent.name for folder in folders for card in folder.glob("*/card.json")})
+    names = {card.parent.name for folder in folders for card in folder.glob("*/card.json")}
+    return sorted(names, key=lambda name: (name != DEFAULT_MODEL, name))
 
 
 def child_environment() -> dict[str, str]:

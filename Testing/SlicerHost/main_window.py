@@ -4,7 +4,7 @@ from PySide6 import QtCore, QtWidgets
 
 from .errors import NotImitatedError
 
-_PANEL_WIDTH = 400
+_PANEL_WIDTH = 430
 
 
 class MainWindow(QtWidgets.QMainWindow):

@@ -14,6 +14,9 @@ from .top_layer import TopLayer
 GRID_SHAPE = (384, 96, 48)
 """Voxels of the network's input along SI, LR and PA (paper Section II)."""
 
+LEAST_EXTENT_MM = (330.0, 70.0, 45.0)
+"""What the grid spans at the least; no whole spine is smaller, a partial scan keeps its scale by it."""
+
 DEFAULT_MARGIN_MM = 30.0
 LARGEST_MARGIN_MM = 40.0
 
@@ -110,6 +113,7 @@ def resample(
     box: tuple[slice, slice, slice],
     mask: np.ndarray | None = None,
     shape: tuple[int, int, int] = GRID_SHAPE,
+    least_extent: tuple[float, float, float] = (0.0, 0.0, 0.0),
 ) -> tuple[Volume, np.ndarray]:
     """Resample a box of the scan to the network's grid by trilinear interpolation of the scanned voxels.
 
@@ -125,6 +129,9 @@ def resample(
     mask : bool array of the box's shape, optional
         Scanned voxels; all by default.
     shape : tuple of int
+    least_extent : (float, float, float)
+        Millimetres along each axis that the grid spans at the least: a smaller box is surrounded by never-scanned
+        voxels, so that a partial scan does not appear magnified.
 
     Returns
     -------
@@ -135,14 +142,20 @@ def resample(
     cropped = volume.crop(box)
     values = cropped.array if mask is None else np.where(mask, cropped.array, cropped.array.dtype.type(0))
     weights = np.ones(values.shape, np.float32) if mask is None else mask
+    lacking = np.maximum(0, np.ceil(np.array(least_extent) / cropped.spacing).astype(int) - values.shape)
+    before = lacking // 2
+    if lacking.any():
+        around = list(zip(before, lacking - before))
+        values, weights = np.pad(values, around), np.pad(weights, around)
+    padded = np.array(values.shape)
     for axis, size in enumerate(shape):
         values = _interpolate(values, size, axis)
         weights = _interpolate(weights, size, axis)
     scanned = weights >= 0.5
     grid = np.where(scanned, values / np.maximum(weights, 0.5), 0.0).astype(np.float32)
-    ratio = np.array(cropped.array.shape) / np.array(shape)
+    ratio = padded / np.array(shape)
     to_box = np.diag([*ratio, 1.0])
-    to_box[:3, 3] = 0.5 * ratio - 0.5
+    to_box[:3, 3] = 0.5 * ratio - 0.5 - before
     return cropped.with_array(grid, cropped.matrix @ to_box), scanned
 
 

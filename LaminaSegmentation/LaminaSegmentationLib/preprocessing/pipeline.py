@@ -11,7 +11,7 @@ from LaminaLabelingLib.volumes import Volume
 
 from .column import Column, find_column
 from .footprint import Survey, survey
-from .grid import DEFAULT_MARGIN_MM, GRID_SHAPE, normalize, region_of_interest, resample, scanned_mask
+from .grid import DEFAULT_MARGIN_MM, GRID_SHAPE, LEAST_EXTENT_MM, normalize, region_of_interest, resample, scanned_mask
 from .top_layer import TopLayer, find_top_layer
 
 # Fainter than this the column is a guess: measured on scans without a spine, see Testing/benchmarks/preprocessing.py.
@@ -34,17 +34,20 @@ class Options:
         What the region keeps beside the column, mm (at most 40).
     shape : tuple of int
         The network's grid.
+    least_extent : (float, float, float)
+        Millimetres that the grid spans at the least along each axis, so that a partial scan keeps its scale.
     """
 
     crop_top_layer: bool = True
-    clearance: float = 7.0
+    clearance: float = 7.5
     crop_region: bool = True
     margin: float = DEFAULT_MARGIN_MM
     shape: tuple[int, int, int] = GRID_SHAPE
+    least_extent: tuple[float, float, float] = LEAST_EXTENT_MM
 
     def as_dict(self) -> dict:
         """Return the options as plain values, for a model card or a cache key."""
-        return {**asdict(self), "shape": list(self.shape)}
+        return {**asdict(self), "shape": list(self.shape), "least_extent": list(self.least_extent)}
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ def prepare(
         box = tuple(slice(0, size) for size in volume.array.shape)
     mask = scanned_mask(volume, found, box, used)
     report(0.6)
-    grid, scanned = resample(volume, box, mask, options.shape)
+    grid, scanned = resample(volume, box, mask, options.shape, options.least_extent)
     grid = grid.with_array(normalize(grid.array, scanned))
     report(1.0)
     warnings = []

@@ -18,6 +18,8 @@ _DEPTH_RANGE_MM = (10.0, 45.0)
 # Left and right differ by the axial rotation: 30 degrees over 10 mm.
 _SIDE_RANGE_MM = 7.0
 _SIDE_CENTER_MM = 10.0
+# Share of the mean grey value below which brightness is noise.
+_DARKEST = 0.2
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class TopLayer:
     clearance : float
         Distance in mm that was kept above the laminae.
     contrast : float
-        Mean step from tissue to shadow at the laminae, as a share of the scan's mean grey value.
+        Mean rating of the followed depth, see `depth_rating`; below about 0.2 no bone surface is seen.
     """
 
     cut: np.ndarray
@@ -48,7 +50,7 @@ class TopLayer:
         return 0.5 * (self.left + self.right)
 
 
-def find_top_layer(survey: Survey, column: Column, clearance: float = 7.0) -> TopLayer:
+def find_top_layer(survey: Survey, column: Column, clearance: float = 7.5) -> TopLayer:
     """Find the depth of the laminae along the spine, and from it the surface of the top layer crop.
 
     Bone returns a bright echo and shades what lies below. So each depth in the band beside the column is rated by the
@@ -74,11 +76,10 @@ def find_top_layer(survey: Survey, column: Column, clearance: float = 7.0) -> To
     lateral = (survey.columns[None, :] - column.position[:, None]) / cell
     depths = survey.depths
     allowed = (depths >= _DEPTH_RANGE_MM[0]) & (depths <= _DEPTH_RANGE_MM[1])
-    mean = float(survey.values[survey.mask].mean()) if survey.mask.any() else 1.0
     ratings = []
     for sign in (-1, 1):
         band = (sign * lateral >= _BAND_MM[0]) & (sign * lateral <= _BAND_MM[1])
-        ratings.append(depth_rating(survey, band) / max(mean, 1e-6))
+        ratings.append(depth_rating(survey, band))
     both = 0.5 * (ratings[0] + ratings[1])
     common = _follow(both, allowed[None, :].repeat(len(both), axis=0), step)
     sides = []
@@ -98,7 +99,7 @@ def find_top_layer(survey: Survey, column: Column, clearance: float = 7.0) -> To
 
 
 def depth_rating(survey: Survey, band: np.ndarray) -> np.ndarray:
-    """Return how well each depth fits the bone's surface, (S, D): tissue above minus shadow below, plus the line.
+    """Return how well each depth fits the bone's surface, (S, D): tissue over shadow, plus the bright line itself.
 
     Parameters
     ----------
@@ -124,9 +125,19 @@ def depth_rating(survey: Survey, band: np.ndarray) -> np.ndarray:
         b = np.clip(index + round(high / step), 0, array.shape[1])
         return (total[:, b] - total[:, a]) / np.maximum(b - a, 1)
 
-    above, below = window(profile, -5.0, 0.5), window(profile, 3.0, 11.0)
-    line = window(brightest, -0.8, 1.6) - window(brightest, 3.0, 9.0)
-    rating = (above - below) + 0.5 * line
+    scale = max(abs(float(survey.values[survey.mask].mean())), 1e-6) if survey.mask.any() else 1.0
+
+    def contrast(near: np.ndarray, far: np.ndarray) -> np.ndarray:
+        """Return the step in units between grey values and ratios.
+
+        Plain differences favor bright fat near the skin, plain ratios favor noise in the dark; dividing by the square
+        root of the local brightness finds the bone in both.
+        """
+        brightness = np.maximum((near + far) / 2, 0.0) + _DARKEST * scale
+        return (near - far) / np.sqrt(brightness * scale)
+
+    rating = contrast(window(profile, -5.0, 0.5), window(profile, 3.0, 11.0))
+    rating += 0.5 * contrast(window(brightest, -0.8, 1.6), window(brightest, 3.0, 9.0))
     # Below the fan's end there is nothing to compare with.
     return np.where(count > 0.5, rating, 0.0)
 

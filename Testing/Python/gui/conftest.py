@@ -1,20 +1,18 @@
 """The tests of the modules run in SlicerHost: one application for all of them, an empty scene for each."""
 
 import sys
-from pathlib import Path
 
 import pytest
+from gui_paths import MODULES, ROOT
 
-ROOT = Path(__file__).parents[3]
-FAKE_LAMINA = ROOT / "Testing" / "Python" / "fake_lamina.py"
 sys.path.insert(0, str(ROOT / "Testing"))
 
-from SlicerHost import Host  # noqa: E402
+from SlicerHost import Host
 
 
 @pytest.fixture(scope="session")
 def running_host():
-    return Host.start([ROOT / f"{name}/{name}.py" for name in ("LaminaLabeling", "LaminaSegmentation")])
+    return Host.start(MODULES)
 
 
 @pytest.fixture

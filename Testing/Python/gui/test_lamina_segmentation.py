@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import FAKE_LAMINA
+from gui_paths import FAKE_LAMINA
 
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.laminae import Source

@@ -199,6 +199,27 @@ def test_resampling_ignores_what_was_never_scanned():
     assert grid.array[:, 0, 0].tolist() == [0.0, 50.0, 50.0, 50.0]
 
 
+def test_a_small_box_is_surrounded_and_not_magnified():
+    array = np.full((10, 4, 4), 9.0, np.float32)
+    volume = volume_of(array)
+    box = tuple(slice(0, size) for size in array.shape)
+    grid, scanned = resample(volume, box, shape=(40, 4, 4), least_extent=(20.0, 0.0, 0.0))
+    assert grid.spacing.tolist() == [0.5, 1.0, 1.0]
+    assert scanned[:, 0, 0].tolist() == [False] * 10 + [True] * 20 + [False] * 10
+    # Five voxels were added above: the grid begins at index -5.5 of the scan.
+    assert np.allclose(grid.to_world([[-0.5, 0, 0]]), volume.to_world([[-5.5, 0, 0]]))
+
+
+def test_a_partial_scan_keeps_the_scale_of_a_whole_one(coarse_scan):
+    whole = prepare(coarse_scan.volume)
+    part = prepare(coarse_scan.volume.crop((slice(0, 150), slice(None), slice(None))))
+    assert 0.8 < part.grid.spacing[0] < 1.2
+    assert 0.8 < whole.grid.spacing[0] < 1.2
+    points = np.array([p for n, p in coarse_scan.truth.positions().items() if n in ("T2L", "T3R", "T4L")])
+    index = np.round(part.grid.to_index(points)).astype(int)
+    assert all(part.scanned[tuple(place)] for place in index)
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     st.tuples(*[st.floats(0.1, 3.0)] * 3),
