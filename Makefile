@@ -5,7 +5,8 @@ VENV := .venv
 RUN := $(VENV)/bin
 
 # Qt, EGL and fonts for the module in SlicerHost; installed when run as root, else named.
-DEBIAN_PACKAGES := libegl1 libgl1 libopengl0 libglib2.0-0 libxkbcommon0 libfontconfig1 libdbus-1-3 fonts-dejavu-core
+DEBIAN_PACKAGES := libegl1 libgl1 libgl1-mesa-dri libx11-6 libxkbcommon0 libfontconfig1 libfreetype6 libdbus-1-3 \
+  libglib2.0-0 libgssapi-krb5-2 libbrotli1 fonts-dejavu-core
 
 .PHONY: demo test lint screenshots clean
 

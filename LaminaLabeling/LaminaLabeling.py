@@ -119,9 +119,8 @@ class LaminaLabelingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         markupsNode = self._parameterNode.laminae if self._parameterNode else None
         if markupsNode is not self._observedList:
             for watched, observe in ((self._observedList, self.removeObserver), (markupsNode, self.addObserver)):
-                if watched is not None:
-                    for event in self.logic.listEvents(watched):
-                        observe(watched, event, self.onListModified)
+                for listEvent in self.logic.listEvents(watched) if watched is not None else ():
+                    observe(watched, listEvent, self.onListModified)
             self._observedList = markupsNode
         self._refresh.start()
 
@@ -188,17 +187,10 @@ class LaminaLabelingLogic(ScriptedLoadableModuleLogic):
         for index, lamina in enumerate(self._inListOrder(markupsNode)):
             position = [0.0, 0.0, 0.0]
             markupsNode.GetNthControlPointPositionWorld(index, position)
-            rows.append(
-                (
-                    lamina.name,
-                    ", ".join(f"{round(value, 1) + 0.0:.1f}" for value in position)
-                    if lamina.position is not None
-                    else "",
-                    str(lamina.review),
-                    _("suggested") if lamina.is_suggested else str(lamina.source or ""),
-                    "" if lamina.confidence is None else f"{lamina.confidence:.2f}",
-                )
-            )
+            where = ", ".join(f"{round(value, 1) + 0.0:.1f}" for value in position)  # + 0.0 turns -0.0 into 0.0
+            source = _("suggested") if lamina.is_suggested else str(lamina.source or "")
+            confidence = "" if lamina.confidence is None else f"{lamina.confidence:.2f}"
+            rows.append((lamina.name, where if lamina.position else "", str(lamina.review), source, confidence))
         return rows
 
     def summary(self, markupsNode):
@@ -228,6 +220,7 @@ class LaminaLabelingLogic(ScriptedLoadableModuleLogic):
 
         Laminae lie at very different depths, so that a coronal slice meets only a few: coronal views show all of them.
         """
+        markupsNode.CreateDefaultDisplayNodes()
         display = markupsNode.GetDisplayNode()
         display.SetSelectedColor(0.25, 0.95, 0.55)
         display.SetColor(1.0, 0.65, 0.1)  # suggested laminae are not selected
@@ -235,6 +228,7 @@ class LaminaLabelingLogic(ScriptedLoadableModuleLogic):
         display.SetTextScale(2.2)
         projectInCoronalViews(markupsNode)
         if curveNode is not None:
+            curveNode.CreateDefaultDisplayNodes()
             display = curveNode.GetDisplayNode()
             display.SetSelectedColor(0.35, 0.75, 1.0)
             display.SetGlyphScale(0.5)

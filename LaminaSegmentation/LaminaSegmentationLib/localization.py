@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, label, maximum_filter
+from scipy.ndimage import gaussian_filter, maximum_filter
+from skimage.measure import label, regionprops
 
 from LaminaLabelingLib.anatomy import Numbering, provisional_name
 from LaminaLabelingLib.laminae import Lamina, LaminaSet, Review, Source
@@ -18,6 +19,8 @@ _CUBE_VOXELS = 27
 _SAME_LAMINA_MM = 8.0
 # Probability by which a valley between two peaks of one component must be lower than the lower peak.
 _VALLEY = 0.05
+# A component with more peaks is no row of laminae but a network that has not learned yet.
+_MOST_PEAKS = 100
 # Laminae lie 7 to 15 mm beside the midline (METHOD section 8); the column and the rotation add their errors.
 _LATERAL_RANGE_MM = (1.5, 24.0)
 # The two laminae of a vertebra differ along the spine by the tilt that the column does not show.
@@ -87,18 +90,12 @@ def find_candidates(
         From superior to inferior.
     """
     above = probability >= threshold
-    components, count = label(above, structure=np.ones((3, 3, 3)))
-    if not count:
-        return []
     smooth = gaussian_filter(probability.astype(np.float32), 0.7)
     reach = np.maximum(1, np.floor(0.5 * _SAME_LAMINA_MM / grid.spacing)).astype(int)
     peaks = (maximum_filter(smooth, size=tuple(2 * reach + 1)) == smooth) & above
-    voxels = np.argwhere(above)
-    labels = components[above]
-    order = np.argsort(labels, kind="stable")
-    groups = np.split(voxels[order], np.cumsum(np.bincount(labels, minlength=count + 1)[1:-1]))
     found = []
-    for group in groups:
+    for region in regionprops(label(above, connectivity=3)):
+        group = region.coords
         centers = _separate_peaks(group[peaks[tuple(group.T)]], smooth, grid.spacing)
         if len(centers) > 1:
             away = np.linalg.norm((group[:, None, :] - centers[None]) * grid.spacing, axis=-1)
@@ -119,7 +116,7 @@ def find_candidates(
 def _separate_peaks(peaks: np.ndarray, smooth: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     """Keep the peaks (N, 3) that a valley divides from every higher one at least two laminae's distance away."""
     kept: list[np.ndarray] = []
-    for peak in peaks[np.argsort(-smooth[tuple(peaks.T)], kind="stable")]:
+    for peak in peaks[np.argsort(-smooth[tuple(peaks.T)], kind="stable")[:_MOST_PEAKS]]:
         for other in kept:
             line = np.linspace(peak, other, 2 * int(np.abs(peak - other).max()) + 1)
             valley = smooth[tuple(np.round(line).astype(int).T)].min()

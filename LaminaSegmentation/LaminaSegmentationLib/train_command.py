@@ -107,6 +107,8 @@ def train(arguments: argparse.Namespace, console: Console) -> dict:
         require_output(arguments.output, arguments.force)
     training, validation, data = gather(arguments, console)
     run = arguments.output / "training"
+    if not arguments.resume:
+        set_aside(run)
     console.emit("stage", stage="training", text="Training the network")
 
     def report(progress: TrainingProgress) -> None:
@@ -189,7 +191,18 @@ def publish(
         "intended_use": "research only",
         "decision": {"threshold": 0.5, "minimum_voxels": 3},
     }
-    return write_bundle(arguments.output / arguments.name, model, card)
+    folder = arguments.output / arguments.name
+    set_aside(folder)
+    return write_bundle(folder, model, card)
+
+
+def set_aside(folder: Path) -> None:
+    """Rename what an earlier run left in the way, to NAME.old-1, NAME.old-2, ...: nothing trained is ever deleted."""
+    if folder.exists():
+        number = 1
+        while (backup := folder.with_name(f"{folder.name}.old-{number}")).exists():
+            number += 1
+        folder.rename(backup)
 
 
 def hardware(backend: str) -> str:

@@ -320,6 +320,34 @@ def test_missing_packages_are_named(panel, scan, host, monkeypatch):
     assert len(host.take_slot_errors()) == 1
 
 
+def test_declining_to_install_packages_is_a_sentence(panel, slicer, scan, host, monkeypatch):
+    def decline(requirements, **options):
+        raise RuntimeError("User declined package installation")
+
+    monkeypatch.setattr(slicer.packaging, "pip_ensure", decline)
+    panel.click_apply()
+    assert panel.ui.resultLabel.text == "The Python packages were not installed: User declined package installation"
+    assert panel.ui.applyButton.text == "Apply"
+    assert [type(error) for error in host.take_slot_errors()] == [LaminaError]
+
+
+def test_leaving_the_module_does_not_stop_the_segmentation(panel, slicer, scan, host):
+    panel.click_apply()
+    host.select_module("LaminaLabeling")
+    panel.wait()
+    assert slicer.util.getFirstNodeByClassByName("vtkMRMLMarkupsFiducialNode", "case 12 laminae") is not None
+    host.select_module("LaminaSegmentation")
+    assert panel.ui.applyButton.text == "Apply"
+    assert panel.ui.applyButton.enabled
+
+
+def test_a_volume_that_is_removed_meanwhile_does_no_harm(panel, slicer, scan):
+    panel.click_apply()
+    slicer.mrmlScene.RemoveNode(scan)
+    panel.wait()
+    assert panel.ui.resultLabel.text.startswith("34 laminae")
+
+
 def test_a_script_needs_no_panel(slicer, scan):
     from LaminaSegmentation import LaminaSegmentationLogic
 

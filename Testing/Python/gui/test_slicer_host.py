@@ -95,6 +95,16 @@ def test_what_is_not_imitated_says_so(slicer, expression):
         eval(expression, {"slicer": slicer, "ctk": ctk, "qt": qt})
 
 
+def test_a_ui_file_with_an_unknown_widget_says_so(slicer, tmp_path):
+    path = tmp_path / "panel.ui"
+    path.write_text(
+        '<ui version="4.0"><widget class="ctkRangeWidget" name="range"/><customwidgets><customwidget>'
+        "<class>ctkRangeWidget</class><extends>QWidget</extends></customwidget></customwidgets></ui>"
+    )
+    with pytest.raises(NotImplementedError, match="ctkRangeWidget"):
+        slicer.util.loadUI(str(path))
+
+
 def test_what_is_not_imitated_is_not_there(slicer):
     assert not hasattr(slicer.app, "launchDesigner")
 
