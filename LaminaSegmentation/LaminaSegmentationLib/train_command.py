@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import importlib.util
 import os
 import platform
+import re
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +104,7 @@ def training_options(arguments: argparse.Namespace) -> TrainingOptions:
 
 def train(arguments: argparse.Namespace, console: Console) -> dict:
     """Train a network and write its bundle."""
+    check_before_hours_of_training(arguments.name)
     options = training_options(arguments)
     if not arguments.resume:
         require_output(arguments.output, arguments.force)
@@ -125,6 +128,21 @@ def train(arguments: argparse.Namespace, console: Console) -> dict:
         f"laminae missed and {best['val_false']:.1f} false. The model is in {bundle}"
     )
     return {"model": str(bundle), "best_epoch": result.best_epoch, "epochs": len(result.history), "validation": best}
+
+
+def check_before_hours_of_training(name: str) -> None:
+    """Raise LaminaError for what would otherwise only fail when the bundle is written, at the end."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or name == "training":
+        raise LaminaError(
+            f"'{name}' cannot be the name of a model; give --name letters, digits, dots, dashes and underscores "
+            "(but not 'training', the folder of the log)."
+        )
+    missing = [package for package in ("keras", "tensorflow", "openvino") if importlib.util.find_spec(package) is None]
+    if missing:
+        raise LaminaError(
+            f"Training needs {' and '.join(missing)} to write the model that is trained; install with: "
+            f"pip install {' '.join(missing)}"
+        )
 
 
 def publish(

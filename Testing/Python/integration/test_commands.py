@@ -214,7 +214,7 @@ def damaged(folder, scan_path, kind):
         ("missing", "no file"),
         ("png", "picture.png"),
         ("png called nrrd", "bad.nrrd"),
-        ("2D", "dimension"),
+        ("2D", "2D image"),
         ("4D", "more than three dimensions"),
         ("RGB", "3 "),
         ("constant", "every voxel has the value 7"),
@@ -286,6 +286,10 @@ def test_nothing_is_overwritten_without_force(scan_path, tmp_path, capsys):
         ["demo", "--seed", "1000000"],
         ["train", "--simulated", "2", "--seed", "5"],
         ["train", "--data", "none.json"],
+        ["train", "--simulated", "2", "--name", "a/b"],
+        ["train", "--simulated", "2", "--name", "training"],
+        ["train", "--simulated", "2", "--epochs", "0"],
+        ["train", "--simulated", "2", "--crop-rows", "7"],
     ],
 )
 def test_options_without_sense_end_with_2(given, tmp_path, capsys):
