@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from tiny_networks import GRID, noise, run_python, tiny_unet
@@ -6,9 +8,19 @@ from LaminaLabelingLib.errors import LaminaError
 from LaminaSegmentationLib import network
 from LaminaSegmentationLib.network import PRESETS, build_unet, check_grid, count_parameters
 
-MODULES = (
-    ["network", "losses", "samples", "acceleration", "checkpoints", "training", "pace", "keras_backend", "models", "engines", "openvino_export"]
-)
+MODULES = [
+    "network",
+    "losses",
+    "samples",
+    "acceleration",
+    "checkpoints",
+    "training",
+    "pace",
+    "keras_backend",
+    "models",
+    "engines",
+    "openvino_export",
+]
 
 
 def hand_count(w):
@@ -64,7 +76,9 @@ def test_layers_come_in_the_papers_order_and_number():
 
 def test_every_layer_has_the_papers_parameters():
     model = build_unet(preset="paper", width=4)
-    layers = {kind: [x for x in model.layers if type(x).__name__ == kind] for kind in ("Dropout", "LeakyReLU", "Conv3D")}
+    layers = {
+        kind: [x for x in model.layers if type(x).__name__ == kind] for kind in ("Dropout", "LeakyReLU", "Conv3D")
+    }
     assert {layer.rate for layer in layers["Dropout"]} == {0.125}
     assert {layer.negative_slope for layer in layers["LeakyReLU"]} == {0.01}
     assert [layer.kernel_size for layer in layers["Conv3D"]] == [(3, 3, 3)] * 14 + [(1, 1, 1)]
@@ -176,7 +190,7 @@ print(json.dumps(keras.backend.backend()))
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 def test_other_backends_compute_the_same(backend, tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(__file__).rpartition("/")[0])
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     assert run_python(FORWARD, backend, tmp_path / "other.npy") == backend
     expected = tiny_unet().predict_on_batch(noise()[None, ..., None])
     assert expected.std() > 0.01

@@ -1,6 +1,7 @@
 import csv
 import itertools
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -296,19 +297,18 @@ TRAIN = """
 import json, sys
 from dataclasses import replace
 from test_training import OPTIONS, run
-options = replace(OPTIONS, epochs=6, backend=sys.argv[2], steps_per_epoch=8)
-first = run(sys.argv[1], replace(options, epochs=3))
+options = replace(OPTIONS, epochs=4, width=4, backend=sys.argv[2], steps_per_epoch=16)
+run(sys.argv[1], replace(options, epochs=2))
 result = run(sys.argv[1], options, resume=True)
 import keras
 print(json.dumps([keras.backend.backend(), [row["val_loss"] for row in result.history], result.weights.is_file()]))
 """
 
 
-@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
-def test_other_backends_train_and_resume(backend, tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(__file__).rpartition("/")[0])
-    used, values, kept = run_python(TRAIN, "torch", tmp_path / "run", backend)
-    assert used == backend
-    assert len(values) == 6
+def test_tensorflow_trains_and_resumes(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    used, values, kept = run_python(TRAIN, "torch", tmp_path / "run", "tensorflow")
+    assert used == "tensorflow"
+    assert len(values) == 4
     assert min(values) < 0.8 * values[0]
     assert kept
