@@ -16,7 +16,7 @@ demo: $(VENV)/.demo
 test: $(VENV)/.test
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
-	$(RUN)/python -m pytest $(PYTEST)
+	$(RUN)/python -m pytest --numprocesses auto --dist loadfile $(PYTEST)
 
 screenshots: $(VENV)/.test
 	$(RUN)/python Testing/screenshots.py

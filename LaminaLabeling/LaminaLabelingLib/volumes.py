@@ -293,9 +293,7 @@ def _checked_array(array_kji: np.ndarray, called: str) -> np.ndarray:
     if array_kji.dtype.kind == "f" and not (np.isfinite(low) and np.isfinite(high)):
         raise LaminaError(f"{called} contains voxels that are not numbers (NaN or infinite): export it again.")
     if low == high:
-        raise LaminaError(
-            f"{called} is empty: every voxel has the value {low}; check that the right volume was saved."
-        )
+        raise LaminaError(f"{called} is empty: every voxel has the value {low}; check that the right volume was saved.")
     return array_kji
 
 

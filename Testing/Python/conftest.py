@@ -4,6 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes depends on what else the machine does; pytest's own time limit catches what hangs.
+settings.register_profile("lamina", deadline=None)
+settings.load_profile("lamina")
 
 # Two test processes on two cores must not start eight threads each.
 os.environ.setdefault("OMP_NUM_THREADS", "2")
