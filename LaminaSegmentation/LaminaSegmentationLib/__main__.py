@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -138,7 +139,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; return 0, 2 for what the user can put right, or 130 when interrupted."""
+    """Run a command; return 0, 2 for what the user can put right, 1 for a defect, or 130 when interrupted."""
     options = parser().parse_args(arguments)
     # Only now: `lamina --help` must not wait for NumPy and its like.
     from . import commands
@@ -160,6 +161,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         console.error("Interrupted; nothing half-written was kept.")
         return 130
+    except MemoryError:
+        console.error("There is not enough memory; close other programs, or resample the scan to larger voxels.")
+        return 2
+    except OSError as error:
+        console.error(f"A file could not be read or written: {error}.")
+        return 2
+    except Exception as error:
+        # A defect of ours: one sentence for the user, the traceback for whoever mends it.
+        logging.getLogger(__name__).info("Traceback of the unexpected error:", exc_info=True)
+        console.error(
+            f"An unexpected error ended the command ({type(error).__name__}: {error}); please report it with what "
+            "--verbose prints."
+        )
+        return 1
     console.emit("result", **result)
     return 0
 

@@ -297,6 +297,30 @@ def test_options_without_sense_end_with_2(given, tmp_path, capsys):
     assert capsys.readouterr().err.startswith("lamina: ")
 
 
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (KeyboardInterrupt(), 130, "Interrupted"),
+        (MemoryError(), 2, "not enough memory"),
+        (OSError(28, "No space left on device"), 2, "No space left"),
+        (ZeroDivisionError("division by zero"), 1, "--verbose"),
+    ],
+)
+def test_whatever_happens_is_one_sentence_and_leaves_nothing(
+    scan_path, tmp_path, capsys, monkeypatch, error, code, words
+):
+    def fail(*given, **named):
+        raise error
+
+    monkeypatch.setattr("LaminaSegmentationLib.pictures.draw_overlay", fail)
+    assert main(["segment", str(scan_path), "-o", str(tmp_path / "out")]) == code
+    printed = capsys.readouterr().err.strip().splitlines()
+    assert words in printed[-1]
+    assert printed[-1].startswith("lamina: ")
+    assert not any("Traceback" in line for line in printed)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_errors_are_json_for_machines(tmp_path, capsys):
     assert main(["segment", "none.nrrd", "--json", "-o", str(tmp_path / "out")]) == 2
     told = events(capsys.readouterr().out)
