@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from LaminaLabelingLib.errors import LaminaError
 
 from . import DEFAULT_MODEL, __version__
+from .console import Console, set_up_logging
 
 _EPILOG = """examples:
   lamina demo -o demo                               see it work on a simulated scan
@@ -141,13 +143,14 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return 0, 2 for what the user can put right, 1 for a defect, or 130 when interrupted."""
     options = parser().parse_args(arguments)
-    # Only now: `lamina --help` must not wait for NumPy and its like.
-    from . import commands
-    from .console import Console, set_up_logging
-
-    set_up_logging(options.verbose)
+    # What ends the process from outside ends it in order, like Ctrl-C: nothing half-written stays.
+    before = signal.signal(signal.SIGTERM, _interrupt)
     console = Console(options.json)
     try:
+        # Only now: `lamina --help` must not wait for NumPy and its like.
+        from . import commands
+
+        set_up_logging(options.verbose)
         if options.command == "train":
             from .train_command import train
 
@@ -175,8 +178,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "--verbose prints."
         )
         return 1
+    finally:
+        signal.signal(signal.SIGTERM, before)
     console.emit("result", **result)
     return 0
+
+
+def _interrupt(number, frame) -> None:
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,34 +36,66 @@ def write_json(content: dict, path: Path) -> None:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def require_output(folder: Path, force: bool) -> None:
-    """Refuse an output folder that holds something, unless ``force``, or that cannot be written.
+_PARTIAL = ".partial-"
+
+
+def _occupied(folder: Path) -> bool:
+    """Whether a folder holds something; what a killed run left behind does not count."""
+    return any(not path.name.startswith(_PARTIAL) for path in folder.iterdir())
+
+
+@contextmanager
+def output_folder(folder: Path, force: bool) -> Iterator[Path]:
+    """Make the output folder, and remove it again when the block fails and it is new and empty.
 
     Raises
     ------
     LaminaError
+        If it cannot be written, or holds something and ``force`` is false.
     """
+    new = not folder.exists()
+    require_output(folder, force)
+    try:
+        yield folder
+    except BaseException:
+        if new:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+def require_output(folder: Path, force: bool) -> None:
+    """Refuse an output folder that holds something, unless ``force``, or that cannot be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
-        occupied = any(folder.iterdir())
+        occupied = _occupied(folder)
     except OSError as error:
         raise LaminaError(
             f"The output folder '{folder}' cannot be written ({error.strerror or error}); choose another with -o."
         ) from None
     if occupied and not force:
-        raise LaminaError(
-            f"The output folder '{folder}' is not empty; choose another with -o, or add --force to replace its files."
-        )
+        raise _not_empty(folder)
+
+
+def _not_empty(folder: Path) -> LaminaError:
+    return LaminaError(
+        f"The output folder '{folder}' is not empty; choose another with -o, or add --force to replace its files."
+    )
 
 
 @contextmanager
-def staged(folder: Path) -> Iterator[Path]:
-    """Give a temporary folder whose files move into ``folder`` when the block ends well, else vanish."""
-    temporary = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
+def staged(folder: Path, replace: bool) -> Iterator[Path]:
+    """Give a temporary folder whose files move into ``folder`` when the block ends well, else vanish.
+
+    Without ``replace`` they only move into a folder that is still empty: another run may have ended meanwhile.
+    """
+    temporary = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=folder))
     try:
         yield temporary
+        if not replace and _occupied(folder):
+            raise _not_empty(folder)
         for path in sorted(temporary.iterdir()):
             path.replace(folder / path.name)
     except OSError as error:
@@ -87,24 +119,24 @@ def simulate(arguments: argparse.Namespace, console: Console) -> dict:
     if arguments.split:
         splits = split_names(arguments.number, parse_split(arguments.split), arguments.seed)
     folder = arguments.output
-    require_output(folder, arguments.force)
     dataset: dict[str, Any] = {
         "name": "simulated freehand ultrasound scans of scoliotic spines",
         "style": style.name,
         "style_version": style.version,
         **{split: [] for split in SPLITS},
     }
-    for number in console.track(range(arguments.number), arguments.number, "Simulating scans"):
-        seed = arguments.seed + number
-        scan = simulate_scan(seed, arguments.spacing, style)
-        stem = f"scan_{number:04d}"
-        with staged(folder) as temporary:
-            write_volume(scan.volume, temporary / f"{stem}.nrrd")
-            write_markups(scan.truth, temporary / f"{stem}.mrk.json", name=f"{stem} truth")
-            write_json({**scan.parameters, "visibility_db": scan.visibility}, temporary / f"{stem}.simulation.json")
-        entry = {"image": f"{stem}.nrrd", "label": f"{stem}.mrk.json", "patient": f"simulated-{style.name}-{seed}"}
-        dataset[splits[number]].append(entry)
-    write_json(dataset, folder / "dataset.json")
+    with output_folder(folder, arguments.force):
+        for number in console.track(range(arguments.number), arguments.number, "Simulating scans"):
+            seed = arguments.seed + number
+            scan = simulate_scan(seed, arguments.spacing, style)
+            stem = f"scan_{number:04d}"
+            with staged(folder, replace=True) as temporary:
+                write_volume(scan.volume, temporary / f"{stem}.nrrd")
+                write_markups(scan.truth, temporary / f"{stem}.mrk.json", name=f"{stem} truth")
+                write_json({**scan.parameters, "visibility_db": scan.visibility}, temporary / f"{stem}.simulation.json")
+            entry = {"image": f"{stem}.nrrd", "label": f"{stem}.mrk.json", "patient": f"simulated-{style.name}-{seed}"}
+            dataset[splits[number]].append(entry)
+        write_json(dataset, folder / "dataset.json")
     console.say(f"{arguments.number} simulated scans in {folder}")
     return {"scans": arguments.number, "files": {"dataset": str(folder / "dataset.json")}}
 
@@ -123,7 +155,7 @@ def parse_split(text: str) -> tuple[int, int, int]:
 def check_range(name: str, value: float, low: float, high: float) -> None:
     """Raise LaminaError when an option lies outside its range."""
     if not low <= value <= high:
-        raise LaminaError(f"{name} is {value:g}; give a value from {low:g} to {high:g}.")
+        raise LaminaError(f"{name} is {value}; give a value from {low} to {high}.")
 
 
 def write_results(volume: Volume, result: Segmentation, folder: Path, truth: LaminaSet | None = None) -> dict[str, str]:
@@ -169,6 +201,7 @@ def summarize(volume: Volume, result: Segmentation, model: Any) -> dict:
 
 def run_segment(arguments: argparse.Namespace, console: Console) -> dict:
     """``lamina segment``: the laminae of one scan."""
+    from .engines import check_engine
     from .models import load_model
     from .pictures import draw_steps
 
@@ -179,20 +212,25 @@ def run_segment(arguments: argparse.Namespace, console: Console) -> dict:
         with stopwatch.stage("read"):
             volume = read_volume(arguments.scan, arguments.axes)
         model = load_model(arguments.model)
-        require_output(folder, arguments.force)
-        result = segment(volume, model, arguments.engine, stopwatch=stopwatch, threads=arguments.threads)
-        with staged(folder) as temporary:
-            with stopwatch.stage("write"):
-                files = write_results(volume, result, temporary)
-                if arguments.steps:
-                    files["steps"] = "preprocessing.png"
-                    draw_steps(volume, result.prepared, temporary / files["steps"])
+        check_engine(arguments.engine, arguments.threads)
+        with output_folder(folder, arguments.force):
+            result = segment(volume, model, arguments.engine, stopwatch=stopwatch, threads=arguments.threads)
             summary = summarize(volume, result, model)
-            summary["seconds"] = {name: round(value, 3) for name, value in stopwatch.seconds.items()}
-            summary["files"] = {**files, "summary": "summary.json"}
-            write_json(summary, temporary / "summary.json")
+            with staged(folder, arguments.force) as temporary:
+                with stopwatch.stage("write"):
+                    files = write_results(volume, result, temporary)
+                    if arguments.steps:
+                        files["steps"] = "preprocessing.png"
+                        draw_steps(volume, result.prepared, temporary / files["steps"])
+                _finish_summary(summary, stopwatch, files, temporary)
     console.table(f"{volume.name}: {summary['result']}", result_rows(summary, folder))
     return {**summary, "files": {kind: str(folder / name) for kind, name in summary["files"].items()}}
+
+
+def _finish_summary(summary: dict, stopwatch: Stopwatch, files: dict[str, str], folder: Path) -> None:
+    summary["seconds"] = {name: round(value, 3) for name, value in stopwatch.seconds.items()}
+    summary["files"] = {**files, "summary": "summary.json"}
+    write_json(summary, folder / "summary.json")
 
 
 def result_rows(summary: dict, folder: Path) -> list[tuple[str, str]]:
@@ -201,6 +239,7 @@ def result_rows(summary: dict, folder: Path) -> list[tuple[str, str]]:
     return [
         ("Model", f"{summary['model']['name']} {summary['model']['version']} (research use only)"),
         ("Engine", summary["engine"]),
+        ("Sides", f"left and right as the file's axes say ({summary['axes']}); check them"),
         *((f"Time: {name}", f"{value:.2f} s") for name, value in seconds.items()),
         ("Time: all", f"{sum(seconds.values()):.2f} s"),
         ("Files", f"{folder}{os.sep}: " + ", ".join(summary["files"].values())),
@@ -224,35 +263,38 @@ def score(truth: LaminaSet, laminae: LaminaSet) -> dict:
 def demo(arguments: argparse.Namespace, console: Console) -> dict:
     """``lamina demo``: simulate a scan that the model never saw, segment it and score the result."""
     from .dataset import FIRST_TRAINING_SEED
+    from .engines import check_engine
     from .models import load_model
-    from .simulation import simulate_scan
+    from .simulation import simulate_scan, style_named
 
     check_range("--seed", arguments.seed, 0, FIRST_TRAINING_SEED - 1)
     check_range("--spacing", arguments.spacing, 0.2, 3.0)
+    style_named(arguments.style)
     model = load_model(arguments.model)
+    check_engine(arguments.engine)
     folder = arguments.output
-    require_output(folder, arguments.force)
-    with console.bar():
+    with console.bar(), output_folder(folder, arguments.force), tempfile.TemporaryDirectory() as scratch:
         stopwatch = Stopwatch(console)
         with stopwatch.stage("simulate"):
             scan = simulate_scan(arguments.seed, arguments.spacing, arguments.style)
-        with staged(folder) as temporary:
+        # The scan takes the way of any other: written to a file, and read from it.
+        with stopwatch.stage("write"):
+            write_volume(scan.volume, Path(scratch) / "scan.nrrd")
+        with stopwatch.stage("read"):
+            volume = read_volume(Path(scratch) / "scan.nrrd")
+        result = segment(volume, model, arguments.engine, stopwatch=stopwatch)
+        summary = summarize(volume, result, model)
+        summary.update(score(scan.truth, result.laminae))
+        summary["seed"] = arguments.seed
+        summary["data"] = "simulated scan"
+        summary["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs"
+        with staged(folder, arguments.force) as temporary:
             with stopwatch.stage("write"):
-                write_volume(scan.volume, temporary / "scan.nrrd")
+                shutil.copy(Path(scratch) / "scan.nrrd", temporary / "scan.nrrd")
                 write_markups(scan.truth, temporary / "truth.mrk.json", name="Simulated truth")
-            with stopwatch.stage("read"):
-                volume = read_volume(temporary / "scan.nrrd")
-            result = segment(volume, model, arguments.engine, stopwatch=stopwatch)
-            with stopwatch.stage("write"):
                 files = write_results(volume, result, temporary, scan.truth)
-            summary = summarize(volume, result, model)
-            summary.update(score(scan.truth, result.laminae))
-            summary["seed"] = arguments.seed
-            summary["data"] = "simulated scan"
-            summary["seconds"] = {name: round(value, 3) for name, value in stopwatch.seconds.items()}
-            summary["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs"
-            summary["files"] = {"scan": "scan.nrrd", "truth": "truth.mrk.json", **files, "summary": "summary.json"}
-            write_json(summary, temporary / "summary.json")
+            files = {"scan": "scan.nrrd", "truth": "truth.mrk.json", **files}
+            _finish_summary(summary, stopwatch, files, temporary)
     error = summary["mean_error_mm"]
     rows = [
         ("Laminae found", f"{summary['found']} of {len(scan.truth.positions())} (within {MATCHING_GATE_MM:g} mm)"),
@@ -262,5 +304,7 @@ def demo(arguments: argparse.Namespace, console: Console) -> dict:
         ("Names", "T1 to L5" if summary["named"] else "numbered pairs; see the notes"),
         *result_rows(summary, folder),
     ]
-    console.table(f"Simulated scan, seed {arguments.seed}, unseen in training", rows)
+    # Models trained on simulated scans never saw this seed; of others it is not known.
+    unseen = ", unseen in training" if model.card["training"].get("seeds") else ""
+    console.table(f"Simulated scan, seed {arguments.seed}{unseen}", rows)
     return {**summary, "files": {kind: str(folder / name) for kind, name in summary["files"].items()}}

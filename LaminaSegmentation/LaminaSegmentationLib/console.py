@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from .inference import STAGES, Progress
+from .progress import STAGES, Progress
 
 if TYPE_CHECKING:
     from .training import TrainingProgress
@@ -49,13 +49,14 @@ class Console(Progress):
         text = STAGES.get(name, name)
         self.emit("stage", stage=name, text=text)
         if self._bar is not None:
-            self._bar.update(self._task, description=text, completed=0.0)
+            # How far the network or the simulation is, nobody knows: the bar moves without an end until it is told.
+            self._bar.update(self._task, description=text, completed=0.0, total=None)
 
     def fraction(self, share: float) -> None:
         """Report how much of the stage is done."""
         self.emit("progress", stage=self._stage, fraction=round(float(share), 4))
         if self._bar is not None:
-            self._bar.update(self._task, completed=float(share))
+            self._bar.update(self._task, completed=float(share), total=1.0)
 
     def warning(self, text: str) -> None:
         """Print a warning."""

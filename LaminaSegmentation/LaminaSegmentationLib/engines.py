@@ -163,20 +163,24 @@ def create_engine(bundle: ModelBundle, name: str = "auto", threads: int | None =
     LaminaError
         If there is no such engine, it is not installed, or it cannot load the model.
     """
+    kinds = {"openvino": OpenVinoEngine, "tensorflow": TensorFlowEngine}
+    engine = kinds[check_engine(name, threads)](bundle, threads)
+    logger.info("The network runs with %s.", engine.description)
+    return engine
+
+
+def check_engine(name: str = "auto", threads: int | None = None) -> str:
+    """Return the engine that a name stands for on this machine, without loading it; raise as `create_engine` does."""
     if name not in ENGINES:
         raise LaminaError(f'There is no engine "{name}"; choose one of {", ".join(ENGINES)}.')
     if threads is not None and threads < 1:
         raise LaminaError(f"The number of threads must be 1 or more, not {threads}.")
     if name == "auto":
-        name = choose_engine()
-    else:
-        missing = _missing(name)
-        if missing:
-            raise LaminaError(f"The engine {name} is not installed; install it with: pip install {' '.join(missing)}")
-    kinds = {"openvino": OpenVinoEngine, "tensorflow": TensorFlowEngine}
-    engine = kinds[name](bundle, threads)
-    logger.info("The network runs with %s.", engine.description)
-    return engine
+        return choose_engine()
+    missing = _missing(name)
+    if missing:
+        raise LaminaError(f"The engine {name} is not installed; install it with: pip install {' '.join(missing)}")
+    return name
 
 
 def choose_engine() -> str:

@@ -14,31 +14,11 @@ from LaminaLabelingLib.volumes import Volume
 
 from .localization import Localization, localize
 from .preprocessing import Options, Prepared, prepare
+from .progress import Progress
 
 if TYPE_CHECKING:
     from .engines import Engine
     from .models import ModelBundle
-
-STAGES = {
-    "read": "Reading the scan",
-    "preprocess": "Preprocessing the scan",
-    "network": "Running the network",
-    "localization": "Locating the laminae",
-    "write": "Writing the results",
-}
-
-
-class Progress:
-    """Told what is going on; this one keeps it to itself. A console or a graphical interface overrides the methods."""
-
-    def stage(self, name: str) -> None:
-        """Begin the stage ``name``, a key of `STAGES`."""
-
-    def fraction(self, share: float) -> None:
-        """Report the share of the current stage that is done."""
-
-    def warning(self, text: str) -> None:
-        """Report a sentence that the user should read."""
 
 
 class Stopwatch:
@@ -131,7 +111,6 @@ def segment(
         prepared = prepare(volume, options_of(model), progress.fraction)
     with stopwatch.stage("network"):
         runner = _engine(engine, model, threads)
-        progress.fraction(0.2)
         probability = runner.predict(prepared.grid.array)
     with stopwatch.stage("localization"):
         found = localize(

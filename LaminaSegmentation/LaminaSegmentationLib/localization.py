@@ -27,6 +27,9 @@ _LATERAL_RANGE_MM = (1.5, 24.0)
 _PAIR_MM = 9.0
 # Neighboring levels are 14 mm (a small child's T1) to 42 mm (a large adult's L4) apart.
 _LEVEL_RANGE_MM = (11.0, 42.0)
+# From T1 to L5 the spacing nearly doubles (METHOD section 8): the last gaps are at least this much wider.
+_GROWTH = 1.15
+_END_GAPS = 5
 # A whole spine of 17 levels spans at least this.
 _WHOLE_SPINE_MM = 230.0
 
@@ -268,7 +271,8 @@ def _level_along(level: tuple[Candidate | None, Candidate | None]) -> float:
 def _why_unnamed(levels: Sequence[tuple[Candidate | None, Candidate | None]], expected: int) -> str:
     """Return why the levels cannot be named from the top down, or an empty string when they can."""
     if len(levels) != expected:
-        return f"{len(levels)} levels were found where a whole spine has {expected}"
+        found = "1 level was" if len(levels) == 1 else f"{len(levels)} levels were"
+        return f"{found} found where a whole spine has {expected}"
     along = np.array([_level_along(level) for level in levels])
     if along[-1] - along[0] < _WHOLE_SPINE_MM:
         return "they span less than a whole spine"
@@ -279,6 +283,11 @@ def _why_unnamed(levels: Sequence[tuple[Candidate | None, Candidate | None]], ex
     usual = np.array([np.median(gaps[max(0, k - 2) : k + 3]) for k in range(len(gaps))])
     if (gaps > 1.6 * usual).any() or (gaps < 0.5 * usual).any():
         return "a level seems to be missing between them, or one to be too many"
+    if gaps[-_END_GAPS:].mean() < _GROWTH * gaps[:_END_GAPS].mean():
+        return (
+            "their spacing does not grow downwards as it does in a spine; the scan may be upside down, and then left "
+            "and right are swapped: check its axes"
+        )
     single = sum(None in level for level in levels)
     if single > 4:
         return f"{single} levels show one lamina only"

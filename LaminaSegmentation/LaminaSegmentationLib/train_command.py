@@ -56,6 +56,7 @@ def gather(arguments: argparse.Namespace, console: Console) -> tuple[list[Case],
                     f"The list '{split}' in '{arguments.data.name}' is empty; training needs scans in both lists."
                 )
         entries = [*splits["training"], *splits["validation"]]
+        refuse_evaluation_seeds(entries)
         made = (labelled_case(entry["image"], entry["label"], options, arguments.cache) for entry in entries)
         cases = list(console.track(made, len(entries), "Preparing scans"))
         count = len(splits["training"])
@@ -79,6 +80,17 @@ def gather(arguments: argparse.Namespace, console: Console) -> tuple[list[Case],
         "seeds": [seeds.start, seeds.stop - 1],
     }
     return cases[: arguments.simulated], cases[arguments.simulated :], card
+
+
+def refuse_evaluation_seeds(entries: list[dict]) -> None:
+    """Raise LaminaError for simulated scans whose seeds are kept for tests and evaluation (METHOD section 8)."""
+    for entry in entries:
+        simulated = re.fullmatch(r"simulated-.+-(\d+)", str(entry.get("patient", "")))
+        if simulated and int(simulated[1]) < FIRST_TRAINING_SEED:
+            raise LaminaError(
+                f"'{entry['image'].name}' is a simulated scan of seed {simulated[1]}; train on seeds from "
+                f"{FIRST_TRAINING_SEED} on, because smaller ones are kept for tests and evaluation."
+            )
 
 
 def training_options(arguments: argparse.Namespace) -> TrainingOptions:

@@ -18,6 +18,9 @@ _DEPTH_RANGE_MM = (10.0, 45.0)
 # Left and right differ by the axial rotation: 30 degrees over 10 mm.
 _SIDE_RANGE_MM = 7.0
 _SIDE_CENTER_MM = 10.0
+# Depths above the best one that are rated at least this share of it belong to the same plateau.
+_PLATEAU = 0.75
+_PLATEAU_MM = 6.0
 # Share of the mean grey value below which brightness is noise.
 _DARKEST = 0.2
 
@@ -50,7 +53,7 @@ class TopLayer:
         return 0.5 * (self.left + self.right)
 
 
-def find_top_layer(survey: Survey, column: Column, clearance: float = 7.5) -> TopLayer:
+def find_top_layer(survey: Survey, column: Column, clearance: float = 6.5) -> TopLayer:
     """Find the depth of the laminae along the spine, and from it the surface of the top layer crop.
 
     Bone returns a bright echo and shades what lies below. So each depth in the band beside the column is rated by the
@@ -116,14 +119,22 @@ def depth_rating(survey: Survey, band: np.ndarray) -> np.ndarray:
         gaussian_filter1d(array, along, axis=0, mode="nearest") for array in (profile, brightest, count)
     )
     step = survey.step[2]
+    # Past the end of the fan nothing is seen, which is not the same as shadow: only depths that half of the band
+    # reaches say anything.
+    reached = (count >= 0.5 * np.maximum(band.sum(axis=1), 1)[:, None]).astype(float)
 
     def window(array: np.ndarray, low: float, high: float) -> np.ndarray:
-        """Mean over depths from ``low`` to ``high`` mm below each depth."""
-        total = np.concatenate([np.zeros((len(array), 1)), np.cumsum(array, axis=1)], axis=1)
+        """Mean over what was reached from ``low`` to ``high`` mm below each depth; NaN if less than half of it was."""
         index = np.arange(array.shape[1])
-        a = np.clip(index + round(low / step), 0, array.shape[1])
-        b = np.clip(index + round(high / step), 0, array.shape[1])
-        return (total[:, b] - total[:, a]) / np.maximum(b - a, 1)
+        first = np.clip(index + round(low / step), 0, array.shape[1])
+        last = np.clip(index + round(high / step), 0, array.shape[1])
+
+        def total(values: np.ndarray) -> np.ndarray:
+            sums = np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], axis=1)
+            return sums[:, last] - sums[:, first]
+
+        seen = total(reached)
+        return np.where(seen >= 0.5 * (high - low) / step, total(array * reached) / np.maximum(seen, 1.0), np.nan)
 
     scale = max(abs(float(survey.values[survey.mask].mean())), 1e-6) if survey.mask.any() else 1.0
 
@@ -138,16 +149,32 @@ def depth_rating(survey: Survey, band: np.ndarray) -> np.ndarray:
 
     rating = contrast(window(profile, -5.0, 0.5), window(profile, 3.0, 11.0))
     rating += 0.5 * contrast(window(brightest, -0.8, 1.6), window(brightest, 3.0, 9.0))
-    # Below the fan's end there is nothing to compare with.
-    return np.where(count > 0.5, rating, 0.0)
+    return np.nan_to_num(rating, nan=0.0)
 
 
 def _follow(rating: np.ndarray, allowed: np.ndarray, step: np.ndarray) -> np.ndarray:
     """Follow the best depth along the spine; return it in mm, smoothed over about a vertebra."""
     cost = np.where(allowed[:, : rating.shape[1]], -rating, 1e3)
     path = minimum_cost_path(cost, max_move=max(1, round(0.5 * step[0] / step[2])), move_penalty=0.05)
-    depth = (path + 0.5) * step[2]
+    depth = (_leading_edge(rating, path, round(_PLATEAU_MM / step[2])) + 0.5) * step[2]
     return gaussian_filter1d(depth, 6.0 / step[0], mode="nearest")
+
+
+def _leading_edge(rating: np.ndarray, path: np.ndarray, reach: int) -> np.ndarray:
+    """Move each place of a path up to where its plateau begins, at most ``reach`` cells.
+
+    Where one side's laminae are rotated towards the probe, or beside gaps between bones, a range of depths fits alike;
+    the shallow end of it is where the bone may begin, and no lamina may be cut off.
+    """
+    edge = path.copy()
+    rows = np.arange(len(path))
+    level = _PLATEAU * rating[rows, path]
+    moving = np.ones(len(path), bool)
+    for _ in range(reach):
+        above = np.maximum(edge - 1, 0)
+        moving &= (edge > 0) & (rating[rows, above] >= level)
+        edge = np.where(moving, above, edge)
+    return edge.astype(float)
 
 
 def _beside_column(skin: np.ndarray, lateral: np.ndarray) -> np.ndarray:

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.files import read_curve, read_laminae
 from LaminaLabelingLib.volumes import read_volume, write_volume
 from LaminaSegmentationLib import DEFAULT_MODEL
 from LaminaSegmentationLib.__main__ import main
-from LaminaSegmentationLib.commands import score
+from LaminaSegmentationLib.commands import output_folder, score, staged
 
 FILES = {
     "laminae.mrk.json",
@@ -155,6 +156,14 @@ def test_demo_scores_against_the_simulated_truth(tmp_path):
     assert again["found"] == summary["found"]
 
 
+def test_evaluation_seeds_are_never_trained_on(tmp_path, capsys):
+    given = ["simulate", "-n", "2", "--seed", "40", "--spacing", "2.0", "--split", "1,1,0", "-o", str(tmp_path / "d")]
+    assert main(given) == 0
+    capsys.readouterr()
+    assert main(["train", "--data", str(tmp_path / "d" / "dataset.json"), "-o", str(tmp_path / "out")]) == 2
+    assert "seed 4" in capsys.readouterr().err
+
+
 def test_simulate_writes_scans_truth_and_dataset(tmp_path):
     given = ["simulate", "-n", "3", "--seed", "40", "--spacing", "1.5", "--split", "1,1,1", "-o", str(tmp_path / "d")]
     assert main(given) == 0
@@ -258,9 +267,11 @@ def test_a_changed_model_is_refused(scan_path, tmp_path, capsys):
     assert weights.name in capsys.readouterr().err
 
 
-def test_an_unknown_engine_is_named(scan_path, tmp_path, capsys):
-    assert main(["segment", str(scan_path), "--engine", "abacus", "-o", str(tmp_path / "out")]) == 2
-    assert "abacus" in capsys.readouterr().err
+@pytest.mark.parametrize(("option", "value"), [("--engine", "abacus"), ("--threads", "0")])
+def test_a_bad_engine_is_named_before_the_slow_part(scan_path, tmp_path, capsys, monkeypatch, option, value):
+    monkeypatch.setattr("LaminaSegmentationLib.commands.segment", lambda *given, **named: pytest.fail("too late"))
+    assert main(["segment", str(scan_path), option, value, "-o", str(tmp_path / "out")]) == 2
+    assert value in capsys.readouterr().err
 
 
 def test_an_output_that_cannot_be_written_is_named(scan_path, tmp_path, capsys):
@@ -318,7 +329,42 @@ def test_whatever_happens_is_one_sentence_and_leaves_nothing(
     assert words in printed[-1]
     assert printed[-1].startswith("lamina: ")
     assert not any("Traceback" in line for line in printed)
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_that_ended_meanwhile_is_not_overwritten(tmp_path):
+    with pytest.raises(LaminaError, match="not empty"), staged(tmp_path, replace=False) as temporary:
+        (temporary / "laminae.csv").write_text("second")
+        (tmp_path / "laminae.csv").write_text("first")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["first"]
+
+
+def test_what_a_killed_run_left_does_not_count(tmp_path):
+    (tmp_path / ".partial-dead").mkdir()
+    with output_folder(tmp_path, force=False), staged(tmp_path, replace=False) as temporary:
+        (temporary / "laminae.csv").write_text("new")
+    assert (tmp_path / "laminae.csv").read_text() == "new"
+
+
+def test_a_terminated_run_leaves_nothing(tmp_path):
+    given = [
+        sys.executable,
+        "-m",
+        "LaminaSegmentationLib",
+        "demo",
+        "--seed",
+        "3",
+        "-o",
+        str(tmp_path / "out"),
+        "--json",
+    ]
+    with subprocess.Popen(given, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert json.loads(process.stdout.readline())["stage"] == "simulate"
+        process.terminate()
+        told = [json.loads(line) for line in process.stdout]
+    assert process.returncode == 130
+    assert told[-1]["event"] == "error"
+    assert not (tmp_path / "out").exists()
 
 
 def test_errors_are_json_for_machines(tmp_path, capsys):

@@ -22,8 +22,10 @@ def straight_column(volume, lateral=48.0):
 
 
 def whole_spine(spacing=21.0, first=15.0):
-    """Index positions of 34 laminae, T1L, T1R, T2L, ..."""
-    return np.array([[first + spacing * level, 48 + side * 10, 20] for level in range(17) for side in (-1, 1)], float)
+    """Index positions of 34 laminae, T1L, T1R, T2L, ..., whose spacing grows downwards around its mean."""
+    gaps = np.linspace(0.7, 1.3, 16) * spacing
+    rows = np.round(first + np.concatenate([[0.0], np.cumsum(gaps)]))
+    return np.array([[row, 48 + side * 10, 20] for row in rows for side in (-1, 1)], float)
 
 
 def probability_of(points, volume, value=1.0):
@@ -54,10 +56,19 @@ def test_16_pairs_are_numbered_and_the_reason_is_given():
 def test_a_missing_level_in_the_middle_with_a_false_one_below_is_not_named():
     volume = grid()
     points = np.delete(whole_spine(spacing=19.0), [16, 17], axis=0)
-    points = np.concatenate([points, [[15 + 19 * 17, 38, 20], [15 + 19 * 17, 58, 20]]])
+    below = points[-1, 0] + 26
+    points = np.concatenate([points, [[below, 38, 20], [below, 58, 20]]])
     result = localize(probability_of(points, volume), volume, straight_column(volume))
     assert result.laminae.is_provisional
     assert "missing" in result.notes[0]
+
+
+def test_a_spine_upside_down_is_not_named():
+    volume = grid()
+    points = whole_spine() * [-1, -1, 1] + [383, 95, 0]
+    result = localize(probability_of(points, volume), volume, straight_column(volume, 47.0))
+    assert result.laminae.is_provisional
+    assert "upside down" in result.notes[0]
 
 
 def test_one_missed_lamina_leaves_its_slot_unset_and_the_others_named():

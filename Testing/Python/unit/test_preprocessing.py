@@ -19,6 +19,7 @@ from LaminaSegmentationLib.preprocessing import (
 )
 from LaminaSegmentationLib.preprocessing.grid import scanned_mask
 from LaminaSegmentationLib.preprocessing.paths import minimum_cost_path
+from LaminaSegmentationLib.simulation import simulate_scan
 
 
 def volume_of(array, spacing=(1.0, 1.0, 1.0), matrix=None):
@@ -151,6 +152,18 @@ def test_the_top_layer_keeps_every_lamina_and_removes_what_is_above(coarse_scan,
     clearance = (points[:, 2] - cut[tuple(np.round(points[:, :2]).astype(int).T)]) * volume.spacing[2]
     assert clearance.min() > 0.0
     assert np.median(clearance) < 8.0
+
+
+@pytest.mark.parametrize("seed", [80, 86, 100_002, 100_023])
+def test_the_end_of_the_fan_is_not_taken_for_shadow(seed):
+    """Scans in which an earlier rating blanked all laminae, or the rotated side's, as if bone lay at the fan's end."""
+    scan = simulate_scan(seed, 1.0)
+    prepared = prepare(scan.volume)
+    points = scan.volume.to_index(np.array(list(scan.truth.positions().values())))
+    cut = prepared.survey.at_full_size(prepared.top_layer.cut, scan.volume.array.shape[:2])
+    clearance = (points[:, 2] - cut[tuple(np.round(points[:, :2]).astype(int).T)]) * scan.volume.spacing[2]
+    assert clearance.min() > 0.5
+    assert np.median(clearance) < 8.5
 
 
 def test_a_larger_clearance_raises_the_cut_by_as_much(coarse_scan):
