@@ -74,7 +74,7 @@ def gather(arguments: argparse.Namespace, console: Console) -> tuple[list[Case],
     cases = list(console.track(made, total, "Simulating and preparing scans"))
     style = style_named(arguments.style)
     card = {
-        "data": f"{arguments.simulated} simulated scans, no patient's",
+        "data": f"{arguments.simulated} simulated scans, none of a patient",
         "style": style.name,
         "style_version": style.version,
         "seeds": [seeds.start, seeds.stop - 1],
@@ -177,7 +177,7 @@ def publish(
     simulated = "seeds" in data
     card = {
         "name": arguments.name,
-        "title": f"3D U-net of width {options.width or preset.width}, {data['data']}",
+        "title": f"3D U-net of width {options.width or preset.width}, trained on {data['data']}",
         "description": "Finds the laminae T1 to L5 in 3D ultrasound scans of the spine. "
         + ("Trained on simulated scans alone: " if simulated else "")
         + "for research, not for diagnosis.",
@@ -202,6 +202,8 @@ def publish(
             "best_epoch": result.best_epoch,
             "steps": int(sum(row["steps"] for row in result.history)),
             "learning_rate": options.learning_rate,
+            "schedule": options.schedule,
+            "crop_rows": arguments.crop_rows,
             "augmentation": "flips, shifts, gain, noise, lifted-probe bands" if arguments.augment else "flips",
             "precision": options.precision,
             "backend": backend,
