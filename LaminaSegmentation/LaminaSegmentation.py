@@ -4,6 +4,7 @@ This file declares and wires. The computation is the command ``lamina segment`` 
 child process.
 """
 
+import subprocess
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -293,9 +294,10 @@ class LaminaSegmentationLogic(ScriptedLoadableModuleLogic):
             slicer.packaging.pip_ensure(required, requester=_("Lamina Segmentation"))
         except RuntimeError as error:
             raise LaminaError(_("The Python packages were not installed: {error}").format(error=error)) from error
+        except subprocess.CalledProcessError as error:  # after a dialog with pip's log
+            raise LaminaError(_("The Python packages could not be installed: is the computer online?")) from error
         if not slicer.packaging.pip_check(required):  # in testing mode nothing is installed, and nothing raised
-            names = ", ".join(map(str, required))
-            raise LaminaError(_("These Python packages are needed and not installed: {names}").format(names=names))
+            raise LaminaError(_("Python packages are missing: {names}").format(names=", ".join(map(str, required))))
 
     @staticmethod
     def exportVolume(volumeNode, path):

@@ -36,7 +36,12 @@ _POINT_DISPLAY = {
     "glyphSize": 4.0,
     "useGlyphScale": False,
 }
-_CURVE_DISPLAY = {"visibility": True, "pointLabelsVisibility": False, "propertiesLabelVisibility": False}
+_CURVE_DISPLAY = {
+    "visibility": True,
+    "pointLabelsVisibility": False,
+    "propertiesLabelVisibility": False,
+    "glyphScale": 1.0,
+}
 
 
 def status_of(lamina: Lamina) -> str:
@@ -199,13 +204,7 @@ def write_curve(points: np.ndarray, path: str | Path, name: str = "Spinous proce
         _control_point(number, str(number), point, DEFINED, "", True)
         for number, point in enumerate(points.tolist(), start=1)
     ]
-    display = {
-        "visibility": True,
-        "pointLabelsVisibility": False,
-        "propertiesLabelVisibility": False,
-        "glyphScale": 1.0,
-    }
-    _write("Curve", control_points, path, name, fixed=False, display=display)
+    _write("Curve", control_points, path, name, fixed=False, display=_CURVE_DISPLAY)
 
 
 def read_curve(path: str | Path) -> np.ndarray:

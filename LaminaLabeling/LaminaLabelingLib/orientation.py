@@ -268,18 +268,57 @@ def check_plausible(array: np.ndarray, spacing: np.ndarray) -> None:
     LaminaError
         If it cannot be.
     """
+    if reason := _implausible_length(array, spacing) or _implausible_side(array):
+        raise untrusted(f"by its directions {reason}")
+
+
+def code_warnings(array: np.ndarray, spacing: np.ndarray, code: str, whole_mm: float) -> list[str]:
+    """Check from the data, as `check_plausible` does, an axis code that the user gave, who may know better.
+
+    Parameters
+    ----------
+    array : ndarray, 3 axes
+        IRA order, by the code.
+    spacing : ndarray, shape (3,)
+        Millimeters per axis.
+    code : str
+    whole_mm : float
+        A scan without a side of this length is partial: it need not be longest along the spine nor show skin and
+        shadow, so that only a probe on the wrong side counts.
+
+    Returns
+    -------
+    list of str
+        One warning or none.
+    """
+    partial = scanned_extent_mm(array, spacing).max() < whole_mm
+    reason = "" if partial else _implausible_length(array, spacing)
+    reason = reason or _implausible_side(array, only_opposite=partial)
+    if not reason:
+        return []
+    return [f"With the axes {code} the scan does not look like a spine seen from behind ({reason}): check the code."]
+
+
+def _implausible_length(array: np.ndarray, spacing: np.ndarray) -> str:
+    """Return why the array cannot have the spine along axis 0; empty if it can."""
     extent = scanned_extent_mm(array, spacing)
-    if extent[0] < _MIN_LENGTH_RATIO * max(extent[1:]):
-        raise untrusted(
-            f"by its directions the spine would be {extent[0]:.0f} mm long, but the scan is {extent[1]:.0f} mm wide "
-            f"and {extent[2]:.0f} mm deep"
-        )
+    if extent[0] >= _MIN_LENGTH_RATIO * max(extent[1:]):
+        return ""
+    return (
+        f"the spine would be {extent[0]:.0f} mm long, but the scan is {extent[1]:.0f} mm wide and "
+        f"{extent[2]:.0f} mm deep"
+    )
+
+
+def _implausible_side(array: np.ndarray, only_opposite: bool = False) -> str:
+    """Return why the probe cannot have stood at the start of axis 2; empty if it can."""
     depth = depth_asymmetry(array, axis=2)
     width = depth_asymmetry(array, axis=1)
     if depth <= -_MIN_ASYMMETRY and abs(depth) > abs(width):
-        raise untrusted("by its directions the probe would have stood on the patient's front")
-    if depth < _MIN_ASYMMETRY or depth <= abs(width):
-        raise untrusted("by its directions no bright skin lies on the patient's back with dark shadow in front of it")
+        return "the probe would have stood on the patient's front"
+    if not only_opposite and (depth < _MIN_ASYMMETRY or depth <= abs(width)):
+        return "no bright skin lies on the patient's back with dark shadow in front of it"
+    return ""
 
 
 def depth_asymmetry(array: np.ndarray, axis: int) -> float:

@@ -15,6 +15,11 @@ MIN_VOXELS = 32
 
 WHOLE_SPINE_MM = (250.0, 600.0)
 VOXEL_MM = (0.1, 3.0)
+VOXEL_TOLERANCE = 2.0
+"""A voxel outside `VOXEL_MM` by more than this factor is refused when a scan is read."""
+
+MIN_DEPTH_MM = 15.0
+"""No scan is shallower than this: laminae lie 15 mm and more under the skin."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +76,7 @@ class Volume:
         Parameters
         ----------
         array_kji : ndarray, shape (K, J, I)
-            Not copied.
+            Not copied, unless its background is not 0: see Notes.
         ijk_to_ras : ndarray, shape (4, 4)
             From the file's (i, j, k) to RAS mm.
         axes : str
@@ -82,16 +87,21 @@ class Volume:
         Returns
         -------
         Volume
-            With `warnings` about its physical size and handedness.
+            With `warnings` about its physical size, handedness, background and, for an axis code, orientation.
 
         Raises
         ------
         LaminaError
             If it is no scan (2D, constant, too small, not finite, not scalar), or its orientation is wrong or, for
             ``"auto"``, cannot be trusted.
+
+        Notes
+        -----
+        A value other than 0 that covers more than half of the scan's six faces is taken for "never scanned". The
+        array then gets 0 there, and tissue starts at 1 (for floats at one 255th of its range).
         """
         called = f'"{name}"' if name else "The scan"
-        array_kji = _checked_array(np.asarray(array_kji), called)
+        array_kji, background = _with_zero_background(_checked_array(np.asarray(array_kji), called))
         matrix = np.array(ijk_to_ras, dtype=np.float64)
         check_matrix(matrix, called)
         code, warnings = orientation.resolve_code(axes, matrix)
@@ -99,7 +109,9 @@ class Volume:
         volume = cls(array, matrix @ orientation.ira_to_ijk(code, array.shape), code, name)
         if _is_auto(axes):
             orientation.check_plausible(array, volume.spacing)
-        return replace(volume, warnings=(*warnings, *_size_warnings(volume)))
+        else:
+            warnings += orientation.code_warnings(array, volume.spacing, code, WHOLE_SPINE_MM[0])
+        return replace(volume, warnings=(*warnings, *background, *_size_warnings(volume)))
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -234,14 +246,21 @@ def read_volume(path: str | Path, axes: str = "auto") -> Volume:
     Returns
     -------
     Volume
-        With the file's own data type.
+        With the file's own data type, as a rule: see `Volume.from_ijk`.
 
     Raises
     ------
     LaminaError
-        If the file cannot be used; the message says why.
+        If the file cannot be used, or its voxels are far from the size of any scan's; the message says why.
     """
     image = read_image(path)
+    spacing = np.linalg.norm(image.ijk_to_ras[:3, :3], axis=0)
+    if min(spacing) < VOXEL_MM[0] / VOXEL_TOLERANCE or max(spacing) > VOXEL_MM[1] * VOXEL_TOLERANCE:
+        raise LaminaError(
+            f'The spacing of "{Path(path).name}" looks wrong (unit spacing or centimeters?): a voxel is '
+            f"{_size_text(spacing)} mm; load it into 3D Slicer, set the spacing in millimeters in the module Volumes, "
+            "and save it again."
+        )
     if image.unknown_directions and _is_auto(axes):
         raise orientation.untrusted(image.unknown_directions)
     return Volume.from_ijk(image.array, image.ijk_to_ras, axes, Path(path).name)
@@ -297,15 +316,43 @@ def _checked_array(array_kji: np.ndarray, called: str) -> np.ndarray:
     return array_kji
 
 
+def _with_zero_background(array_kji: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Return the array with 0 where it was never scanned, and a warning if that was another value before."""
+    faces = np.concatenate([np.moveaxis(array_kji, axis, 0)[end].ravel() for axis in range(3) for end in (0, -1)])
+    middle = faces.size // 2
+    background = np.partition(faces, middle)[middle]  # a value that covers more than half is the median
+    if background == 0 or 2 * np.count_nonzero(faces == background) <= faces.size:
+        return array_kji, []
+    tissue = array_kji != background
+    smallest = array_kji.min(where=tissue, initial=array_kji.max())
+    largest = array_kji.max(where=tissue, initial=array_kji.min())
+    dtype, step = array_kji.dtype, 1
+    if dtype.kind == "f":
+        step = (largest - smallest) / 255 or 1
+    elif (span := int(largest) - int(smallest) + 1) > np.iinfo(dtype).max:
+        dtype = np.min_scalar_type(span)
+    result = np.zeros_like(array_kji, dtype=dtype)
+    # Whole numbers may wrap around on the way to a type of the same width without sign; the difference is right.
+    np.subtract(array_kji, smallest, out=result, where=tissue, dtype=dtype, casting="unsafe")
+    np.add(result, step, out=result, where=tissue, casting="unsafe")
+    return result, [
+        f"The scan's background has the value {background:g} and not 0: it was taken for never scanned and set to 0."
+    ]
+
+
+def _size_text(spacing: np.ndarray) -> str:
+    return " x ".join(f"{value:.3g}" for value in spacing)
+
+
 def _size_warnings(volume: Volume) -> list[str]:
     """Return warnings about a physical size that no spine has, since every millimeter and angle depends on it."""
     spacing = volume.spacing
-    length = orientation.scanned_extent_mm(volume.array, spacing)[0]
-    if min(spacing) < VOXEL_MM[0] or max(spacing) > VOXEL_MM[1] or length > WHOLE_SPINE_MM[1]:
-        size = " x ".join(f"{value:.3g}" for value in spacing)
+    length, _, depth = orientation.scanned_extent_mm(volume.array, spacing)
+    wrong_voxel = min(spacing) < VOXEL_MM[0] or max(spacing) > VOXEL_MM[1]
+    if wrong_voxel or length > WHOLE_SPINE_MM[1] or depth < MIN_DEPTH_MM:
         return [
-            f"The spacing looks wrong (unit spacing or centimeters?): a voxel is {size} mm and the scan is "
-            f"{length:.0f} mm long, and every distance and angle depends on it."
+            f"The spacing looks wrong (unit spacing or centimeters?): a voxel is {_size_text(spacing)} mm and the scan "
+            f"is {length:.0f} mm long and {depth:.0f} mm deep, and every distance and angle depends on it."
         ]
     if length < WHOLE_SPINE_MM[0]:
         return [

@@ -320,13 +320,20 @@ def test_missing_packages_are_named(panel, scan, host, monkeypatch):
     assert len(host.take_slot_errors()) == 1
 
 
-def test_declining_to_install_packages_is_a_sentence(panel, slicer, scan, host, monkeypatch):
-    def decline(requirements, **options):
-        raise RuntimeError("User declined package installation")
-
-    monkeypatch.setattr(slicer.packaging, "pip_ensure", decline)
+@pytest.mark.parametrize(
+    ("ending", "sentence"),
+    [
+        ("declined", "The Python packages were not installed: User declined package installation"),
+        ("failed", "The Python packages could not be installed: is the computer online?"),
+    ],
+)
+def test_packages_that_are_declined_or_fail_to_install_are_a_sentence(
+    panel, slicer, scan, host, monkeypatch, ending, sentence
+):
+    monkeypatch.setattr(panel.widget.logic, "requirements", lambda: ["no-such-package>=1.0"])
+    monkeypatch.setattr(slicer.packaging, "imitated_ending", ending)
     panel.click_apply()
-    assert panel.ui.resultLabel.text == "The Python packages were not installed: User declined package installation"
+    assert panel.ui.resultLabel.text == sentence
     assert panel.ui.applyButton.text == "Apply"
     assert [type(error) for error in host.take_slot_errors()] == [LaminaError]
 

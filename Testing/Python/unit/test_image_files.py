@@ -98,7 +98,7 @@ BAD_FILES = {
     "nothing.mha": (b"", DAMAGED),
     "text.nii": (b"This is not an image. " * 50, DAMAGED),
     "text.nii.gz": (b"This is not compressed. " * 50, DAMAGED),
-    "too large.mha": (mha(DimSize="40000 40000 40000"), "needs more memory"),
+    "too large.nrrd": (nrrd(sizes="40000 40000 40000"), "needs more memory"),
     "voxels elsewhere.mhd": (mha(ElementDataFile="gone.raw").replace(b"ElementDataFile = LOCAL\n", b""), DAMAGED),
 }
 
@@ -162,10 +162,12 @@ def test_a_missing_file_is_named(tmp_path, name):
     assert_one_sentence(caught.value)
 
 
-def test_a_folder_is_no_file(tmp_path):
-    (tmp_path / "folder.nrrd").mkdir()
-    with pytest.raises(LaminaError, match="no file"):
-        read_volume(tmp_path / "folder.nrrd")
+@pytest.mark.parametrize("name", ["DICOM", "folder.nrrd"])
+def test_a_folder_is_called_one_and_a_file_is_asked_for(tmp_path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(LaminaError, match=f'"{name}" is a folder: give one file, or load the DICOM series') as caught:
+        read_volume(tmp_path / name)
+    assert_one_sentence(caught.value)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -236,3 +238,47 @@ def test_auto_accepts_the_same_scan_with_a_patients_directions(tmp_path, space, 
     (tmp_path / "scan.nrrd").write_bytes(whole_spine(f"space: {space}\n{WHOLE_SPINE}", code))
     assert read_volume(tmp_path / "scan.nrrd").axes == code
     assert read_image(tmp_path / "scan.nrrd").unknown_directions == ""
+
+
+ONE_FRAME = "space directions: (2.5,0,0,0) (0,2.5,0,0) (0,0,2.5,0) (0,0,0,1)\nspace origin: (0,0,0,0)"
+
+
+def one_frame(fields):
+    array, _ = stored(scan_ira(), "LPS")
+    return nrrd(fields, " ".join(str(size) for size in (*array.shape[::-1], 1)), array.tobytes())
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        f"space: left-posterior-superior-time\n{ONE_FRAME}",
+        f"space: left-posterior-superior\n{WHOLE_SPINE} none\nkinds: domain domain domain list",
+    ],
+)
+def test_auto_reads_a_single_frame_with_a_patients_directions(tmp_path, fields):
+    (tmp_path / "frame.nrrd").write_bytes(one_frame(fields))
+    volume = read_volume(tmp_path / "frame.nrrd")
+    assert (volume.axes, volume.warnings) == ("LPS", ())
+    np.testing.assert_array_equal(volume.array, scan_ira())
+    np.testing.assert_allclose(volume.spacing, 2.5)
+
+
+@pytest.mark.parametrize("fields", ["spacings: 2.5 2.5 2.5 1", f"space dimension: 4\n{ONE_FRAME}"])
+def test_auto_asks_for_a_3d_volume_instead_of_a_single_frame_of_unknown_directions(tmp_path, fields):
+    (tmp_path / "frame.nrrd").write_bytes(one_frame(fields))
+    with pytest.raises(LaminaError, match=r"fourth dimension and not as a 3D volume \(save it as one\)") as caught:
+        read_volume(tmp_path / "frame.nrrd")
+    assert_one_sentence(caught.value)
+    assert read_volume(tmp_path / "frame.nrrd", "LPS").shape == scan_ira().shape
+
+
+@pytest.mark.parametrize("millimeters", [0.04, 7.0])
+def test_a_voxel_that_no_scan_has_is_refused_with_what_to_do(tmp_path, millimeters):
+    image = sitk.GetImageFromArray(stored(scan_ira(), "LPS")[0])
+    image.SetSpacing([millimeters] * 3)
+    sitk.WriteImage(image, str(tmp_path / "scan.mha"))
+    sentence = r"spacing of \"scan.mha\" looks wrong \(unit spacing or centimeters\?\).* set the spacing in millimeters"
+    for axes in ("auto", "LPS"):
+        with pytest.raises(LaminaError, match=sentence) as caught:
+            read_volume(tmp_path / "scan.mha", axes)
+        assert_one_sentence(caught.value)

@@ -216,3 +216,36 @@ def test_a_right_handed_code_on_a_left_handed_file_warns_of_the_mirror():
     volume = Volume.from_ijk(array_kji, directions_of("RPS"), "LPS")
     assert "mirrored" in volume.warnings[0]
     assert "left and right" in volume.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("IRP", "the probe would have stood on the patient's front"),
+        ("RIA", "the spine would be 98 mm long, but the scan is 378 mm wide and 75 mm deep"),
+        ("IAR", "no bright skin lies on the patient's back with dark shadow in front of it"),
+    ],
+)
+def test_a_code_that_does_not_fit_the_data_is_taken_with_a_warning(code, reason):
+    array, _ = stored(scan_ira(), "IRA")
+    volume = Volume.from_ijk(array, directions_of(code), code)
+    assert volume.axes == code
+    warning = volume.warnings[0]
+    assert warning.startswith(f"With the axes {code} the scan does not look like a spine seen from behind (")
+    assert reason in warning
+    assert_one_sentence(warning)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_code_that_fits_the_data_is_taken_without_a_warning(code):
+    assert Volume.from_ijk(*stored(scan_ira(), code), code).warnings == ()
+
+
+def test_of_a_partial_scan_only_a_probe_on_the_front_is_warned_of():
+    part = scan_ira()[60:90]
+    array, _ = stored(np.repeat(part, 2, axis=0), "IRA", 1.0)
+    matrix = np.diag([1.0, 1.0, 1.0, 1.0])
+    for code, doubted in (("IRP", True), ("ILA", False), ("RIA", False), ("IAR", False)):
+        matrix[:3, :3] = orientation.code_directions(code)
+        warnings = Volume.from_ijk(array, matrix, code).warnings
+        assert ["does not look like a spine" in warning for warning in warnings] == [True, False][not doubted :]

@@ -36,6 +36,13 @@ def test_both_readings_of_the_phantom_are_accepted_and_warned_about(code, left):
         assert around.max() > 3 * volume.array[volume.array > 0].mean()
 
 
+@pytest.mark.parametrize("code", ["RSP", "LIP"])
+def test_a_reading_of_the_phantom_from_the_front_is_warned_about(code):
+    doubt, partial = read_volume(PHANTOM, code).warnings
+    assert f"With the axes {code} the scan does not look like a spine seen from behind (the probe would have" in doubt
+    assert "partial scan" in partial
+
+
 @pytest.mark.parametrize("code", ["LIA", "RSA", "IRA"])
 def test_a_left_handed_reading_of_the_phantom_is_refused(code):
     with pytest.raises(LaminaError, match="swap the patient's left and right") as caught:

@@ -251,6 +251,13 @@ def test_the_physical_size_is_checked(millimeters, message):
         assert [message in warning for warning in volume.warnings] == [True]
 
 
+@pytest.mark.parametrize("millimeters", [0.04, 0.1, 0.25])
+def test_a_whole_spine_in_centimeters_is_not_called_partial(millimeters):
+    (warning,) = Volume.from_ijk(*stored(scan_ira(), "LPS", millimeters)).warnings
+    assert "spacing looks wrong (unit spacing or centimeters?)" in warning
+    assert "partial" not in warning
+
+
 def test_a_whole_spine_with_unit_spacing_is_too_long():
     scan = np.repeat(scan_ira(), 5, axis=0)
     (warning,) = Volume.from_ijk(*stored(scan, "LPS", 1.0)).warnings

@@ -1,5 +1,6 @@
-"""``slicer.packaging``: checks Python packages. Installing them is not imitated."""
+"""``slicer.packaging``: checks Python packages. Installing them is not imitated, only how it can end without them."""
 
+import subprocess
 from importlib import metadata
 from pathlib import Path
 
@@ -7,6 +8,9 @@ import slicer
 from packaging.requirements import Requirement
 
 from SlicerHost.errors import NotImitatedError
+
+imitated_ending = ""
+"""How a test wants the next installations to end: "declined" by the user, "failed" in pip, or empty."""
 
 
 def load_requirements(path):
@@ -38,8 +42,14 @@ def pip_check(requirements):
 
 
 def pip_ensure(requirements, requester=None, **options):
-    """Return None when the requirements are met, and in testing mode; the dialog that installs is not imitated."""
-    if not pip_check(requirements) and not slicer.app.testingEnabled():
+    """Return None when the requirements are met, and in testing mode; else end as ``imitated_ending`` says."""
+    if pip_check(requirements):
+        return
+    if imitated_ending == "declined":
+        raise RuntimeError("User declined package installation")
+    if imitated_ending == "failed":
+        raise subprocess.CalledProcessError(1, "pip install")
+    if not slicer.app.testingEnabled():
         raise NotImitatedError("SlicerHost does not install packages: install them into its environment.")
 
 
