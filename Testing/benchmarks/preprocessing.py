@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from scipy.ndimage import maximum_filter
 
 from LaminaSegmentationLib.preprocessing import GRID_SHAPE, Options, prepare
 from LaminaSegmentationLib.simulation import simulate_scan
@@ -53,15 +54,16 @@ def measure(seed: int, spacing: float, style: str) -> dict:
     cut = prepared.survey.at_full_size(prepared.top_layer.cut, shape[:2])
     nearest = tuple(np.clip(np.round(points[:, axis]).astype(int), 0, shape[axis] - 1) for axis in (0, 1))
     clearance = (points[:, 2] - cut[nearest]) * volume.spacing[2]
-    # Kept means: below the cut, inside the box, and on a voxel of the grid that counts as scanned. A lamina in a gap,
-    # where the probe was lifted, has no voxel to keep.
+    # Kept means: below the cut, inside the box, and with scanned voxels of the grid in the cube that would label it. A
+    # lamina in a gap, where the probe was lifted, has no voxel to keep.
     within = np.ones(len(points), bool)
     for axis, part in enumerate(prepared.box):
         within &= (points[:, axis] >= part.start - 0.5) & (points[:, axis] <= part.stop - 0.5)
     voxel = tuple(np.clip(np.round(points[:, axis]).astype(int), 0, shape[axis] - 1) for axis in range(3))
+    near = maximum_filter(prepared.scanned, size=3)
     on_grid = prepared.grid.to_index(np.array(list(scan.truth.positions().values())))
     on_grid = np.clip(np.round(on_grid).astype(int), 0, np.array(GRID_SHAPE) - 1)
-    blanked = ~prepared.scanned[tuple(on_grid.T)] & (volume.array[voxel] > 0)
+    blanked = ~near[tuple(on_grid.T)] & (volume.array[voxel] > 0)
     removed = [name for name, gone in zip(names, (clearance < 0) | ~within | blanked) if gone]
 
     left = points[[name.endswith("L") for name in names]]

@@ -39,7 +39,7 @@ class Options:
     """
 
     crop_top_layer: bool = True
-    clearance: float = 6.5
+    clearance: float = 7.0
     crop_region: bool = True
     margin: float = DEFAULT_MARGIN_MM
     shape: tuple[int, int, int] = GRID_SHAPE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
 from .column import Column
 from .footprint import Survey
@@ -18,6 +18,8 @@ _DEPTH_RANGE_MM = (10.0, 45.0)
 # Left and right differ by the axial rotation: 30 degrees over 10 mm.
 _SIDE_RANGE_MM = 7.0
 _SIDE_CENTER_MM = 10.0
+# Length along the spine over which the best rating holds, about the gap between two laminae.
+_GAP_MM = 16.0
 # Depths above the best one that are rated at least this share of it belong to the same plateau.
 _PLATEAU = 0.75
 _PLATEAU_MM = 6.0
@@ -53,7 +55,7 @@ class TopLayer:
         return 0.5 * (self.left + self.right)
 
 
-def find_top_layer(survey: Survey, column: Column, clearance: float = 6.5) -> TopLayer:
+def find_top_layer(survey: Survey, column: Column, clearance: float = 7.0) -> TopLayer:
     """Find the depth of the laminae along the spine, and from it the surface of the top layer crop.
 
     Bone returns a bright echo and shades what lies below. So each depth in the band beside the column is rated by the
@@ -82,9 +84,11 @@ def find_top_layer(survey: Survey, column: Column, clearance: float = 6.5) -> To
     ratings = []
     for sign in (-1, 1):
         band = (sign * lateral >= _BAND_MM[0]) & (sign * lateral <= _BAND_MM[1])
-        ratings.append(depth_rating(survey, band))
+        rating = depth_rating(survey, band)
+        # Bone shows at the laminae and hardly between them, fascia everywhere: let the laminae speak for their gaps.
+        ratings.append(maximum_filter1d(rating, int(_GAP_MM / step[0]) | 1, axis=0, mode="nearest"))
     both = 0.5 * (ratings[0] + ratings[1])
-    common = _follow(both, allowed[None, :].repeat(len(both), axis=0), step)
+    common = _follow(both, allowed, step)
     sides = []
     for rating in ratings:
         near = np.abs(depths[None, :] - common[:, None]) <= _SIDE_RANGE_MM
@@ -154,9 +158,11 @@ def depth_rating(survey: Survey, band: np.ndarray) -> np.ndarray:
 
 def _follow(rating: np.ndarray, allowed: np.ndarray, step: np.ndarray) -> np.ndarray:
     """Follow the best depth along the spine; return it in mm, smoothed over about a vertebra."""
-    cost = np.where(allowed[:, : rating.shape[1]], -rating, 1e3)
+    allowed = np.broadcast_to(allowed, rating.shape)
+    cost = np.where(allowed, -rating, 1e3)
     path = minimum_cost_path(cost, max_move=max(1, round(0.5 * step[0] / step[2])), move_penalty=0.05)
-    depth = (_leading_edge(rating, path, round(_PLATEAU_MM / step[2])) + 0.5) * step[2]
+    edge = _leading_edge(np.where(allowed, rating, -np.inf), path, round(_PLATEAU_MM / step[2]))
+    depth = (edge + 0.5) * step[2]
     return gaussian_filter1d(depth, 6.0 / step[0], mode="nearest")
 
 
