@@ -8,15 +8,28 @@ RUN := $(VENV)/bin
 DEBIAN_PACKAGES := libegl1 libgl1 libgl1-mesa-dri libx11-6 libxkbcommon0 libfontconfig1 libfreetype6 libdbus-1-3 \
   libglib2.0-0 libgssapi-krb5-2 libbrotli1 fonts-dejavu-core
 
-.PHONY: demo test lint screenshots clean
+.PHONY: demo test test-libraries test-application lint screenshots clean
 
 demo: $(VENV)/.demo
 	$(RUN)/lamina demo --output demo --force $(DEMO)
 
-test: $(VENV)/.test
-	$(RUN)/ruff check .
-	$(RUN)/ruff format --check .
-	$(RUN)/python -m pytest --numprocesses auto --dist loadfile $(PYTEST)
+# VTK's EGL, PyTorch, TensorFlow and OpenVINO each bring their own OpenMP and LLVM and crash when one process loads them
+# all. So the libraries, the modules in SlicerHost, the MRML classes and the commands have a process each.
+PYTEST_RUN = $(RUN)/python -m pytest
+INTEGRATION := Testing/Python/integration
+# With PYTEST="-k word" a part may have no such test, which is no failure.
+NONE_CHOSEN = || { code=$$?; [ $$code = 5 ] && [ -n "$(PYTEST)" ]; }
+
+test: lint
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-libraries test-application
+
+test-libraries: $(VENV)/.test
+	$(PYTEST_RUN) Testing/Python/unit $(PYTEST) $(NONE_CHOSEN)
+
+test-application: $(VENV)/.test
+	$(PYTEST_RUN) Testing/Python/gui $(PYTEST) $(NONE_CHOSEN)
+	$(PYTEST_RUN) $(INTEGRATION)/test_markups_nodes.py $(INTEGRATION)/test_image_nodes.py $(PYTEST) $(NONE_CHOSEN)
+	$(PYTEST_RUN) $(INTEGRATION) --ignore-glob='*_nodes.py' $(PYTEST) $(NONE_CHOSEN)
 
 screenshots: $(VENV)/.test
 	$(RUN)/python Testing/screenshots.py
