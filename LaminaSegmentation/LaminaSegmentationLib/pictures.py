@@ -108,6 +108,8 @@ def draw_overlay(
         Drawn as hollow circles.
     title : str
     """
+    from matplotlib.patheffects import withStroke
+
     pictures = projections(volume, prepared)
     figure = _figure(11.0, 9.5)
     grid = figure.add_gridspec(2, 3, width_ratios=[1.5, 0.9, 1.1], height_ratios=[1.0, 1.0])
@@ -127,17 +129,18 @@ def draw_overlay(
             axes.plot(places[:, across], places[:, down], **style)
     for name, position in laminae.positions().items():
         place = (volume.to_index(position[None])[0] + 0.5) * spacing
-        shift, align = (-4, "right") if name.endswith("L") else (4, "left")
-        coronal.annotate(
+        shift, align = (-9, "right") if name.endswith("L") else (9, "left")
+        text = coronal.annotate(
             name,
             (place[1], place[0]),
             (shift, 0),
             textcoords="offset points",
             ha=align,
             va="center",
-            fontsize=6,
+            fontsize=7,
             color=_LEFT if name.endswith("L") else _RIGHT,
         )
+        text.set_path_effects([withStroke(linewidth=2.0, foreground="black")])
     _legend(legend, laminae, truth, title)
     _save(figure, path)
 
