@@ -132,6 +132,8 @@ def options_of(model: ModelBundle) -> Options:
     """Return the preprocessing that the model was trained with, from its card."""
     stored = model.card.get("input", {}).get("preprocessing", {})
     known = {key: stored[key] for key in ("crop_top_layer", "clearance", "crop_region", "margin") if key in stored}
+    if "least_extent" in stored:
+        known["least_extent"] = tuple(stored["least_extent"])
     return Options(**known, shape=tuple(model.card["input"]["grid"]))
 
 

@@ -25,7 +25,7 @@ _MOST_PEAKS = 100
 _LATERAL_RANGE_MM = (1.5, 24.0)
 # The two laminae of a vertebra differ along the spine by the tilt that the column does not show.
 _PAIR_MM = 9.0
-# Neighboring levels are 14 mm (a small child's T1) to 42 mm (a large adult's L4) apart.
+# Neighboring levels are about 15 mm (a small child's T1) to 35 mm (a large adult's L4) apart, give or take a few mm.
 _LEVEL_RANGE_MM = (11.0, 42.0)
 # From T1 to L5 the spacing nearly doubles (METHOD section 8): the last gaps are at least this much wider.
 _GROWTH = 1.15

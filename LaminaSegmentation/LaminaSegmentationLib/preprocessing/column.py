@@ -30,7 +30,7 @@ class Column:
     rows : (S,) float array
         Array index along axis 0 of these rows.
     contrast : float
-        How much brighter its flanks are, as a share of the scan's mean grey value: below about 0.05 no column is seen.
+        How much brighter its flanks are, as a share of the scan's mean grey value; what is faint, `prepare` decides.
     seen : (S,) bool array
         Rows with image data; the others were bridged.
     projection : (S, L) float array

@@ -39,15 +39,12 @@ class TopLayer:
         Depth of the laminae below the skin in mm beside the column, on the patient's left and right.
     clearance : float
         Distance in mm that was kept above the laminae.
-    contrast : float
-        Mean rating of the followed depth, see `depth_rating`; below about 0.2 no bone surface is seen.
     """
 
     cut: np.ndarray
     left: np.ndarray
     right: np.ndarray
     clearance: float
-    contrast: float
 
     @property
     def depth(self) -> np.ndarray:
@@ -94,15 +91,13 @@ def find_top_layer(survey: Survey, column: Column, clearance: float = 7.0) -> To
         near = np.abs(depths[None, :] - common[:, None]) <= _SIDE_RANGE_MM
         sides.append(_follow(rating, near & allowed, step))
     left, right = sides
-    at = np.clip(np.round(common / step[2] - 0.5).astype(int), 0, len(depths) - 1)
-    contrast = float(both[np.arange(len(both)), at].mean())
 
     share = np.clip((lateral + _SIDE_CENTER_MM) / (2 * _SIDE_CENTER_MM), -0.2, 1.2)
     surface = left[:, None] * (1 - share) + right[:, None] * share
     # Near the column the skin's own arc is what depth is measured from; beyond it the cut goes on level with it.
     skin_here = _beside_column(survey.skin, lateral)
     cut = skin_here + np.maximum(surface - clearance, 0.0) / survey.voxel[2]
-    return TopLayer(cut, left, right, clearance, contrast)
+    return TopLayer(cut, left, right, clearance)
 
 
 def depth_rating(survey: Survey, band: np.ndarray) -> np.ndarray:

@@ -21,6 +21,9 @@ DEFAULT_SPACING_MM = 0.38
 
 FRAME_STEP_MM = 0.8
 
+# Middle of the dynamic ranges that scans are drawn with (55 to 62 dB): visibility is given on this nominal scale.
+_DISPLAY_RANGE_DB = 58.0
+
 
 @dataclass(frozen=True)
 class SimulatedScan:
@@ -33,7 +36,7 @@ class SimulatedScan:
     truth : LaminaSet
         All laminae inside the field of view, visible or not, RAS mm.
     visibility : dict of str to float
-        Echo of each lamina over its surroundings, dB on the display scale (grey levels turned back into dB).
+        Echo of each lamina over its surroundings, dB on a nominal display scale of 58 dB.
     midline : (N, 3) array
         The line midway between the laminae from T1 to L5, RAS mm.
     parameters : dict
@@ -96,7 +99,7 @@ def simulate_scan(seed: int, spacing: float = DEFAULT_SPACING_MM, style: Style |
             name = vertebra.name + letter
             position = to_ras(lamina_surface(vertebra, side))
             truth[name] = position
-            visibility[name] = _visibility(volume, position, grey.dynamic_range)
+            visibility[name] = _visibility(volume, position)
     laminae = LaminaSet()
     for name, position in truth.items():
         laminae = laminae.with_lamina(
@@ -122,7 +125,6 @@ def simulate_scan(seed: int, spacing: float = DEFAULT_SPACING_MM, style: Style |
 class _Acquisition:
     frames: np.ndarray
     loss: dict[str, float]
-    dynamic_range: float = 58.0
 
 
 def _acquire(rng, spine: Spine, probe: Probe, poses: Poses, style: Style) -> _Acquisition:
@@ -193,7 +195,7 @@ def _reconstruct(frames, present, poses: Poses, probe: Probe, spacing: float, na
     return Volume(array=array, matrix=matrix, axes="ARI", name=name)
 
 
-def _visibility(volume: Volume, position: np.ndarray, dynamic_range: float) -> float:
+def _visibility(volume: Volume, position: np.ndarray) -> float:
     """Brightest tenth within 3 mm of a lamina over the median within 12 mm, in dB of the display."""
     center = volume.to_index(position[None])[0]
     spacing = volume.spacing
@@ -208,4 +210,4 @@ def _visibility(volume: Volume, position: np.ndarray, dynamic_range: float) -> f
     if not (near & scanned).any():
         return 0.0
     bright = np.percentile(box[near & scanned], 90)
-    return float((bright - np.median(box[scanned])) / 255.0 * dynamic_range)
+    return float((bright - np.median(box[scanned])) / 255.0 * _DISPLAY_RANGE_DB)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
 
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.volumes import Volume
@@ -291,6 +292,18 @@ def test_steps_can_be_left_out(coarse_scan):
     assert whole.box == tuple(slice(0, size) for size in coarse_scan.volume.array.shape)
     cropped = prepare(coarse_scan.volume, Options(crop_top_layer=False))
     assert cropped.box[2].start < prepare(coarse_scan.volume).box[2].start
+
+
+def test_speckle_without_a_spine_is_warned_about(coarse_scan):
+    rng = np.random.default_rng(3)
+    shape = coarse_scan.volume.array.shape
+    speckle = gaussian_filter(rng.standard_normal(shape), (1.1, 0.6, 0.3))
+    clouds = np.exp(8.0 * gaussian_filter(rng.standard_normal(shape), (6.0, 4.0, 2.0)))
+    tissue = np.clip((60 + 25 * speckle / speckle.std()) * np.clip(clouds, 0.5, 1.6), 1, 255)
+    array = np.where(coarse_scan.volume.array > 0, tissue, 0).astype(np.uint8)
+    warnings = prepare(coarse_scan.volume.with_array(array)).warnings
+    assert ["hardly visible" in text for text in warnings] == [True]
+    assert prepare(coarse_scan.volume).warnings == ()
 
 
 def test_progress_rises_to_one(coarse_scan):
