@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -54,31 +54,36 @@ def bones_of(spine: Spine, style: Style, rng: np.random.Generator) -> tuple[list
     """
     parts: list[Ellipsoid] = []
     loss: dict[str, float] = {}
+    bait = rng.uniform(*style.bait_db)
     for index, vertebra in enumerate(spine.vertebrae):
         lumbar = vertebra.name not in THORACIC
         rate = style.loss_rate_lumbar if lumbar else style.loss_rate_thoracic
         for side, letter in ((-1, "L"), (1, "R")):
             weaker = abs(rng.normal(0.0, style.dropout))
             if rng.random() < rate:
-                weaker += rng.uniform(12.0, 22.0)
+                weaker += rng.uniform(*style.loss_db)
             # The lamina on the far side of a strongly rotated vertebra turns out of the beam.
             if abs(vertebra.rotation) > 30.0 and np.sign(vertebra.rotation) != side:
                 weaker += 25.0
             loss[vertebra.name + letter] = weaker
-            parts.append(_lamina(vertebra, side, lumbar, -weaker, rng))
-            parts.extend(_lateral_parts(vertebra, side, lumbar, index, rng))
+            parts.append(_lamina(vertebra, side, lumbar, -weaker, style, rng))
+            parts.extend(_brighter(part, bait) for part in _lateral_parts(vertebra, side, lumbar, index, rng))
         parts.append(_spinous_process(vertebra, lumbar, rng))
-    parts.extend(_sacrum(spine.vertebrae[-1], rng))
+    parts.extend(_brighter(part, bait) for part in _sacrum(spine.vertebrae[-1], rng))
     return parts, loss
 
 
-def _lamina(vertebra, side, lumbar, gain_db, rng):
+def _brighter(part: Ellipsoid, decibel: float) -> Ellipsoid:
+    return replace(part, gain_db=part.gain_db + decibel)
+
+
+def _lamina(vertebra, side, lumbar, gain_db, style, rng):
     # The posterior surface slopes away laterally like a roof, steeper in the lumbar spine.
     slope = side * (rng.normal(17.0 if lumbar else 12.0, 4.0))
     axes = _turned(vertebra.axes, 0, slope)
     axes = _turned(axes, 1, rng.normal(8.0 if not lumbar else 3.0, 4.0))
     radii = np.array([0.34 * vertebra.lamina_height, 0.45 * vertebra.lamina_width + 0.8, 2.2])
-    surface = lamina_surface(vertebra, side)
+    surface = lamina_surface(vertebra, side) + rng.normal(0.0, style.facet) @ vertebra.axes
     return Ellipsoid(surface + axes[2] * radii[2], axes, radii, gain_db, "lamina")
 
 

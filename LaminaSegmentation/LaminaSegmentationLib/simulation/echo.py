@@ -9,6 +9,12 @@ from scipy.ndimage import gaussian_filter, gaussian_filter1d, zoom
 
 from .styles import Style
 
+FWHM = 2.355
+"""Width at half maximum of a Gaussian over its standard deviation."""
+
+WATER_DB = (10.0, 25.0)
+"""How far water lies below soft tissue; its echoes are those of the noise and of side lobes."""
+
 
 @dataclass(frozen=True)
 class Probe:
@@ -75,7 +81,7 @@ def tissue_level(
     fat = skin + (0.16 * lamina_depth[:, None, None]).astype(np.float32) + 0.6 * undulation
     fibers = field(18.0, 2.2, 0.9)
     clouds = field(10.0, 8.0, 5.0)
-    level = 3.5 * fibers + 3.0 * clouds
+    level = rng.uniform(*style.fibers_db) * fibers + rng.uniform(*style.clouds_db) * clouds
     in_fat = depth < fat
     level[in_fat] += np.float32(3.0) - np.float32(1.5) * fibers[in_fat]
     level += 24.0 * np.exp(-0.5 * ((depth - 0.5 * skin) / 0.8) ** 2)
@@ -87,9 +93,12 @@ def tissue_level(
     slope = rng.uniform(*style.residual_attenuation)
     thick = rng.uniform(*style.muscle_attenuation)
     extra = thick * np.clip(lamina_depth - 20.0, 0.0, None) / np.maximum(lamina_depth, 1.0)
-    gain = smooth_noise(rng, (samples,), (12.0 / probe.step,)) * 1.5
+    gain = smooth_noise(rng, (samples,), (12.0 / probe.step,)) * rng.uniform(*style.gain_error_db)
     level += gain.astype(np.float32) - ((slope + extra)[:, None, None] * depth).astype(np.float32)
     # Laminae overlap like shingles and ligaments fill the windows between them: little comes back from below.
+    level += rng.uniform(*style.tissue_db)
+    if rng.random() < style.water_bath:
+        level -= rng.uniform(*WATER_DB)
     below = np.clip(depth - lamina_depth[:, None, None].astype(np.float32) - 2.5, 0.0, None)
     level -= rng.uniform(15.0, 22.0) * (1.0 - np.exp(-below / 5.0))
     return level.astype(np.float32)
@@ -107,9 +116,9 @@ def render_frames(
 ) -> np.ndarray:
     """Return the frames in polar form, (F, L, T) uint8.
 
-    The envelope is ``|h * (sqrt(s) (n1 + i n2) + bone)|`` with a separable Gaussian point spread function h
-    (axial 0.5 mm, lateral about 1.2 mm growing with depth by the fan's own divergence, elevational 2.5 mm), 60 dB log
-    compression. Bone is blocked by the bone above it; behind it only the reverberation leak is left.
+    The envelope is ``|h * (sqrt(s) (n1 + i n2) + bone)|``, log compressed, with a separable Gaussian point spread
+    function h whose lateral width grows with depth by the fan's own divergence. Bone is blocked by the bone above it;
+    behind it only the reverberation leak is left.
 
     Parameters
     ----------
@@ -128,7 +137,9 @@ def render_frames(
     _frames, _lines, samples = level_db.shape
     depth = np.arange(samples, dtype=np.float32) * probe.step
     leak = rng.uniform(*style.leak)
-    elevation, lateral, axial = 2.5 / 2.355 / frame_step, 1.7, 0.5 / 2.355 / probe.step * 1.6
+    elevation = rng.uniform(*style.elevation_mm) / FWHM / frame_step
+    lateral = rng.uniform(*style.beam_lines)
+    axial = rng.uniform(*style.pulse_mm) / FWHM / probe.step
 
     behind = depth > (np.where(np.isfinite(hit), hit, 1e6).astype(np.float32) + 0.6)[..., None]
     amplitude = np.exp(level_db * np.float32(np.log(10) / 20))
@@ -144,7 +155,7 @@ def render_frames(
     f, line = np.nonzero(np.isfinite(hit))
     place = hit[f, line] / probe.step
     index = np.clip(place.astype(int), 0, samples - 2)
-    strength = (echo[f, line] * 10 ** (style.bone_db / 20)).astype(np.float32)
+    strength = (echo[f, line] * 10 ** (rng.uniform(*style.bone_db) / 20)).astype(np.float32)
     # Bone shares the tissue's attenuation at its depth.
     strength *= np.exp((level_db[f, line, index] * 0.35) * np.float32(np.log(10) / 20))
     for offset, weight in ((0, 1.0), (1, 1.0), (2, 0.7), (3, 0.35)):
@@ -164,10 +175,10 @@ def render_frames(
         for axis, sigma in ((0, elevation), (1, lateral), (2, axial)):
             part = gaussian_filter1d(part, sigma, axis=axis, truncate=3.0, mode="nearest")
         envelope += part**2
-    noise_floor = rng.uniform(0.02, 0.05) * np.exp(depth / depth[-1])
+    noise_floor = rng.uniform(*style.noise_floor) * np.exp(depth / depth[-1])
     envelope += (noise_floor * np.abs(rng.standard_normal(envelope.shape, dtype=np.float32))) ** 2
-    dynamic_range = rng.uniform(55.0, 62.0)
+    dynamic_range = rng.uniform(*style.dynamic_range)
     decibel = 10.0 * np.log10(envelope + 1e-9)
-    top = rng.uniform(29.0, 34.0)
-    grey = np.clip((decibel - top) / dynamic_range + 1.0, 0.0, 1.0) ** rng.uniform(0.95, 1.15)
+    top = rng.uniform(*style.ceiling_db)
+    grey = np.clip((decibel - top) / dynamic_range + 1.0, 0.0, 1.0) ** rng.uniform(*style.gamma)
     return np.maximum(np.round(255.0 * grey), 0).astype(np.uint8)

@@ -21,6 +21,9 @@ DEFAULT_SPACING_MM = 0.38
 
 FRAME_STEP_MM = 0.8
 
+_LINEAR_RADIUS_MM = 600.0
+_LINEAR_WIDTH_MM = (44.0, 66.0)
+
 # Middle of the dynamic ranges that scans are drawn with (55 to 62 dB): visibility is given on this nominal scale.
 _DISPLAY_RANGE_DB = 58.0
 
@@ -78,11 +81,7 @@ def simulate_scan(seed: int, spacing: float = DEFAULT_SPACING_MM, style: Style |
     style = style_named(style) if isinstance(style, str) else style
     rng = np.random.default_rng([int(seed), 0x1A31])
     spine = draw_spine(rng, style)
-    probe = Probe(
-        radius=rng.uniform(52.0, 60.0),
-        half_angle=rng.uniform(0.41, 0.49),
-        depth=max(46.0, max(v.depth for v in spine.vertebrae) + rng.uniform(12.0, 16.0)),
-    )
+    probe = _draw_probe(rng, spine, style)
     first = spine.vertebrae[0].center[0] - rng.uniform(9.0, 13.0)
     last = spine.vertebrae[-1].center[0] + rng.uniform(14.0, 20.0)
     ordinates = np.arange(first, last, FRAME_STEP_MM)
@@ -119,6 +118,15 @@ def simulate_scan(seed: int, spacing: float = DEFAULT_SPACING_MM, style: Style |
         "tilt_deg": {v.name: round(v.tilt, 2) for v in spine.vertebrae},
     }
     return SimulatedScan(volume, laminae, visibility, to_ras(spine.path[inside]), parameters)
+
+
+def _draw_probe(rng: np.random.Generator, spine: Spine, style: Style) -> Probe:
+    radius, half_angle = rng.uniform(*style.probe_radius), rng.uniform(*style.probe_half_angle)
+    if rng.random() < style.linear_probe:
+        # Parallel lines are those of a fan with a distant apex.
+        radius, half_angle = _LINEAR_RADIUS_MM, rng.uniform(*_LINEAR_WIDTH_MM) / 2 / _LINEAR_RADIUS_MM
+    depth = max(46.0, max(v.depth for v in spine.vertebrae) + rng.uniform(12.0, 16.0))
+    return Probe(radius=radius, half_angle=half_angle, depth=depth)
 
 
 @dataclass(frozen=True)
