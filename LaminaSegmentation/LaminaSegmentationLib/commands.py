@@ -24,10 +24,8 @@ from LaminaLabelingLib.volumes import Volume, read_volume, write_volume
 
 from . import __version__
 from .console import Console
+from .detection import GATE_MM as MATCHING_GATE_MM
 from .inference import Segmentation, Stopwatch, describe, segment
-
-MATCHING_GATE_MM = 5.0
-"""A lamina counts as found when a detection lies this close to it (METHOD section 5)."""
 
 
 def write_json(content: dict, path: Path) -> None:
@@ -96,8 +94,10 @@ def staged(folder: Path, replace: bool) -> Iterator[Path]:
         yield temporary
         if not replace and _occupied(folder):
             raise _not_empty(folder)
-        for path in sorted(temporary.iterdir()):
-            path.replace(folder / path.name)
+        for path in sorted(path for path in temporary.rglob("*") if path.is_file()):
+            target = folder / path.relative_to(temporary)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(target)
     except OSError as error:
         raise LaminaError(
             f"The results cannot be written to '{folder}' ({error.strerror or error}); check its space and permissions."

@@ -61,16 +61,18 @@ def _slab_maximum(array: np.ndarray, middle: np.ndarray, half: float) -> np.ndar
     return result
 
 
-def _figure(width: float, height: float):
+def new_figure(width: float, height: float, color: str = _BACKGROUND):
+    """Return an empty matplotlib figure of a size in inches that needs no display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), facecolor=_BACKGROUND, layout="constrained")
+    figure = Figure(figsize=(width, height), facecolor=color, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
-def _show(axes, picture: np.ndarray, pixel: tuple[float, float], title: str, top=None, cmap="gray") -> None:
+def show_picture(axes, picture: np.ndarray, pixel: tuple[float, float], title: str, top=None, cmap="gray") -> None:
+    """Show a picture with pixels of ``pixel`` mm (vertical, horizontal); ``top`` is what is shown white."""
     extent = (0.0, picture.shape[1] * pixel[1], picture.shape[0] * pixel[0], 0.0)
     seen = picture[np.isfinite(picture) & (picture != 0)]
     top = top if top is not None else (np.percentile(seen, 99.7) if seen.size else 1.0)
@@ -80,7 +82,8 @@ def _show(axes, picture: np.ndarray, pixel: tuple[float, float], title: str, top
     axes.set_facecolor("black")
 
 
-def _save(figure, path: Path) -> None:
+def save_figure(figure, path: Path) -> None:
+    """Write a figure as PNG, under a temporary name first."""
     with atomic_path(path) as temporary, open(temporary, "wb") as stream:
         figure.savefig(stream, format="png", dpi=120, facecolor=figure.get_facecolor())
 
@@ -111,7 +114,7 @@ def draw_overlay(
     from matplotlib.patheffects import withStroke
 
     pictures = projections(volume, prepared)
-    figure = _figure(11.0, 9.5)
+    figure = new_figure(11.0, 9.5)
     grid = figure.add_gridspec(2, 3, width_ratios=[1.5, 0.9, 1.1], height_ratios=[1.0, 1.0])
     coronal, sagittal = figure.add_subplot(grid[:, 0]), figure.add_subplot(grid[:, 1])
     axial, legend = figure.add_subplot(grid[0, 2]), figure.add_subplot(grid[1, 2])
@@ -123,7 +126,7 @@ def draw_overlay(
     }
     spacing = volume.spacing
     for name, (axes, across, down) in panels.items():
-        _show(axes, *pictures[name], heading[name])
+        show_picture(axes, *pictures[name], heading[name])
         for points, style in _point_layers(volume, laminae, truth, prepared, name):
             places = (points + 0.5) * spacing
             axes.plot(places[:, across], places[:, down], **style)
@@ -142,7 +145,7 @@ def draw_overlay(
         )
         text.set_path_effects([withStroke(linewidth=2.0, foreground="black")])
     _legend(legend, laminae, truth, title)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _point_layers(volume, laminae, truth, prepared, view):
@@ -175,7 +178,7 @@ def _legend(axes, laminae, truth, title) -> None:
 
 def draw_steps(volume: Volume, prepared: Prepared, path: Path) -> None:
     """Draw each preprocessing step: footprint and skin, column, top layer, region of interest, the network's grid."""
-    figure = _figure(15.0, 8.0)
+    figure = new_figure(15.0, 8.0)
     axes = figure.subplots(1, 6)
     spacing, survey, column, layer = volume.spacing, prepared.survey, prepared.column, prepared.top_layer
     shape = volume.array.shape
@@ -183,14 +186,14 @@ def draw_steps(volume: Volume, prepared: Prepared, path: Path) -> None:
     rows = (survey.rows + 0.5) * spacing[0]
     extent = (0.0, shape[1] * spacing[1], shape[0] * spacing[0], 0.0)
 
-    _show(axes[0], mean, (spacing[0], spacing[1]), "0 footprint")
+    show_picture(axes[0], mean, (spacing[0], spacing[1]), "0 footprint")
     axes[0].contour(survey.seen, levels=[0.5], colors="#9ccc65", linewidths=0.8, extent=extent, origin="upper")
-    _show(axes[1], np.nan_to_num(column.projection), (survey.step[0], survey.step[1]), "2 spinous column")
+    show_picture(axes[1], np.nan_to_num(column.projection), (survey.step[0], survey.step[1]), "2 spinous column")
     axes[1].plot((column.position + 0.5) * spacing[1], rows, color=_COLUMN, lw=1.0)
 
     nearest = np.clip(np.round(column.position).astype(int), 0, shape[1] - 1)
     sagittal = np.stack([volume.array[min(int(row), shape[0] - 1), at] for row, at in zip(survey.rows, nearest)])
-    _show(axes[2], sagittal, (survey.step[0], spacing[2]), "1 skin, cut and laminae")
+    show_picture(axes[2], sagittal, (survey.step[0], spacing[2]), "1 skin, cut and laminae")
     cells = np.clip(
         np.round((column.position - survey.columns[0]) / np.diff(survey.columns[:2])).astype(int),
         0,
@@ -202,7 +205,7 @@ def draw_steps(volume: Volume, prepared: Prepared, path: Path) -> None:
     laminae = layer.cut[every, cells] + layer.clearance / spacing[2]
     axes[2].plot((laminae + 0.5) * spacing[2], rows, color=_RIGHT, lw=1.0, ls="--")
 
-    _show(axes[3], mean, (spacing[0], spacing[1]), "3 region of interest")
+    show_picture(axes[3], mean, (spacing[0], spacing[1]), "3 region of interest")
     box = [(part.start * size, part.stop * size) for part, size in zip(prepared.box, spacing)]
     axes[3].plot(
         [box[1][0], box[1][1], box[1][1], box[1][0], box[1][0]],
@@ -215,5 +218,5 @@ def draw_steps(volume: Volume, prepared: Prepared, path: Path) -> None:
     for panel, axis, name in ((axes[4], 2, "coronal"), (axes[5], 1, "sagittal")):
         picture = np.where(prepared.scanned.any(axis=axis), np.nan_to_num(grid, nan=-9.0).max(axis=axis), -3.0)
         pixel = (sizes[0], sizes[1] if axis == 2 else sizes[2])
-        _show(panel, np.clip(picture, -3.0, 6.0) + 3.0, pixel, f"4, 5 grid, {name} maximum", top=8.0)
-    _save(figure, path)
+        show_picture(panel, np.clip(picture, -3.0, 6.0) + 3.0, pixel, f"4, 5 grid, {name} maximum", top=8.0)
+    save_figure(figure, path)
