@@ -1,27 +1,56 @@
-"""Labelled scans for training and evaluation: the dataset file, and cases prepared for the network, cached on disk."""
+"""Labelled scans for training and evaluation: cases prepared for the network, cached on disk.
+
+The dataset file that lists them is read by `dataset_file`, their labels by `dataset_labels`.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from scipy.ndimage import label
 
 from LaminaLabelingLib.atomic import atomic_path
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.laminae import LaminaSet
 from LaminaLabelingLib.volumes import Volume, read_volume
 
-from .preprocessing import Options, prepare
+from .dataset_file import SPLITS, content_hash, read_dataset, split_by_patient, split_names
+from .dataset_labels import read_truth
+from .preprocessing import PREPROCESSING_VERSION, Options, prepare
+from .samples import cube_labels
 from .simulation import simulate_scan, style_named
 
-SPLITS = ("training", "validation", "test")
+__all__ = [
+    "FIRST_TRAINING_SEED",
+    "SPLITS",
+    "Case",
+    "case_notes",
+    "entry_case",
+    "labelled_case",
+    "labelled_cases",
+    "load_case",
+    "prepare_case",
+    "read_dataset",
+    "save_case",
+    "simulated_case",
+    "simulated_cases",
+    "split_by_patient",
+    "split_names",
+    "training_spacing",
+]
+
+logger = logging.getLogger(__name__)
 
 FIRST_TRAINING_SEED = 1_000_000
 """Seeds below this are for demonstration, tests and evaluation; no model is ever trained on them (METHOD section 8)."""
@@ -92,14 +121,23 @@ def load_case(path: Path) -> Case:
 
 
 def _cached(path: Path, make: Callable[[], Case]) -> Case:
-    if path.exists():
-        try:
-            return load_case(path)
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-            path.unlink()
+    """Return the case of a file, or make it and write the file.
+
+    Two processes may do so at the same time: each writes a file of its own and moves it into place, so that a reader
+    finds a whole one, and both are the same. A cache that cannot be written costs time, not the run.
+    """
+    try:
+        return load_case(path)
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        logger.warning("The cached case %s is damaged and made again.", path.name)
     case = make()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_case(case, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_case(case, path)
+    except (OSError, LaminaError) as error:
+        logger.warning("The prepared case could not be kept for the next run: %s", error)
     return case
 
 
@@ -114,6 +152,7 @@ def simulated_case(
         "style": style,
         "version": style_named(style).version,
         "options": options.as_dict(),
+        "preprocessing": PREPROCESSING_VERSION,
     }
 
     def make() -> Case:
@@ -123,21 +162,88 @@ def simulated_case(
     return make() if cache is None else _cached(Path(cache) / f"simulated_{seed}_{_digest(parameters)}.npz", make)
 
 
-def labelled_case(image: Path, labels: Path, options: Options | None = None, cache: Path | None = None) -> Case:
-    """Read and prepare one scan with its laminae; cached by the content of both files."""
-    from LaminaLabelingLib.files import read_laminae
+def labelled_case(
+    image: Path, labels: Path, options: Options | None = None, cache: Path | None = None, axes: str = "auto"
+) -> Case:
+    """Read and prepare one scan with its laminae; cached by the content of both files.
 
+    Parameters
+    ----------
+    image, labels : Path
+        The labels as for `dataset_labels.read_truth`.
+    options : preprocessing.Options, optional
+    cache : Path, optional
+        Folder for prepared cases. A file in it is used only for the same content, options, axes and version of the
+        preprocessing.
+    axes : str
+        As for `volumes.read_volume`.
+
+    Raises
+    ------
+    LaminaError
+        If the scan or the labels cannot be read, or do not belong together.
+    """
     options = options or Options()
 
     def make() -> Case:
-        return prepare_case(read_volume(image), read_laminae(labels), options)
+        volume = read_volume(image, axes)
+        return prepare_case(volume, read_truth(labels, volume), options)
 
     if cache is None:
         return make()
-    content = hashlib.sha256(image.read_bytes())
-    content.update(labels.read_bytes())
-    parameters = {"content": content.hexdigest(), "options": options.as_dict()}
-    return _cached(Path(cache) / f"{image.name.split('.')[0]}_{_digest(parameters)}.npz", make)
+    parameters = {
+        "content": [content_hash(image), content_hash(labels)],
+        # The extension decides how a file is read.
+        "kinds": ["".join(path.suffixes[-2:]).lower() for path in (image, labels)],
+        "axes": axes,
+        "options": options.as_dict(),
+        "preprocessing": PREPROCESSING_VERSION,
+    }
+    case = _cached(Path(cache) / f"{image.name.split('.')[0]}_{_digest(parameters)}.npz", make)
+    return replace(case, name=image.name)
+
+
+def entry_case(entry: Mapping, options: Options | None = None, cache: Path | None = None) -> Case:
+    """Read and prepare an entry of `read_dataset`; what is wrong with it is said with the entry's place.
+
+    Raises
+    ------
+    LaminaError
+        As for `labelled_case`; the message names list, number and file.
+    """
+    try:
+        return labelled_case(entry["image"], entry["label"], options, cache, entry.get("axes", "auto"))
+    except LaminaError as error:
+        raise LaminaError(f"{entry['where']} ('{entry['image'].name}') cannot be used: {error}") from error
+
+
+def labelled_cases(
+    entries: Iterable[Mapping], options: Options | None = None, cache: Path | None = None, workers: int = 1
+) -> Iterator[Case]:
+    """Yield the cases of some entries in their order, made by ``workers`` processes."""
+    yield from _mapped(partial(entry_case, options=options, cache=cache), entries, workers)
+
+
+def case_notes(case: Case) -> list[str]:
+    """Return sentences about what the labels on the grid do not show (METHOD section 2.6).
+
+    Laminae whose centers preprocessing cropped away, and those whose 3x3x3 cubes touch, so that the label grid has
+    one component for several laminae. The centroids stay the truth in both cases.
+    """
+    shape = np.array(case.grid.shape)
+    centers = np.floor(case.centroids + 0.5).astype(int)
+    inside = ((centers >= 0) & (centers < shape)).all(axis=1)
+    names = np.array(case.names)
+    notes = []
+    if not inside.all():
+        notes.append(f"{case.name}: {', '.join(names[~inside])} outside the region that the network sees.")
+    components, _ = label(cube_labels(case.grid.shape, case.centroids), structure=np.ones((3, 3, 3)))
+    belongs = components[tuple(centers[inside].T)]
+    groups = [names[inside][belongs == number] for number in np.unique(belongs)]
+    notes += [
+        f"{case.name}: the labels of {' and '.join(group)} touch on the grid." for group in groups if len(group) > 1
+    ]
+    return notes
 
 
 def _digest(parameters: dict) -> str:
@@ -161,75 +267,21 @@ def simulated_cases(
     Without ``spacing`` the voxel size varies with the seed, see `training_spacing`.
     """
     make = partial(_simulated_case, style=style, spacing=spacing, cache=cache)
+    yield from _mapped(make, seeds, workers)
+
+
+def _mapped(make: Callable[[Any], Case], items: Iterable, workers: int) -> Iterator[Case]:
     if workers <= 1:
-        yield from map(make, seeds)
+        yield from map(make, items)
         return
     with ProcessPoolExecutor(workers) as pool:
-        yield from pool.map(make, seeds)
+        try:
+            yield from pool.map(make, items)
+        except BaseException:
+            # One bad scan ends the command: the others need not be prepared first.
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
 
 
 def _simulated_case(seed: int, style: str, spacing: float | None, cache: Path | None) -> Case:
     return simulated_case(seed, spacing or training_spacing(seed), style, cache=cache)
-
-
-def read_dataset(path: Path) -> dict[str, list[dict]]:
-    """Read a ``dataset.json``: lists ``training``, ``validation``, ``test`` of image, label and patient.
-
-    Paths in the file are relative to it; they come back resolved.
-
-    Raises
-    ------
-    LaminaError
-        If the file cannot be read, an entry is incomplete, a file is missing or a patient is in two splits; the
-        message names the entry.
-    """
-    path = Path(path)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise LaminaError(f"There is no file '{path}'; give a dataset.json as 'lamina simulate' writes it.") from None
-    except (OSError, ValueError) as error:
-        raise LaminaError(f"'{path.name}' cannot be read as a dataset file ({error}); it must be JSON text.") from None
-    if not isinstance(content, dict):
-        raise LaminaError(f"'{path.name}' is no dataset file: it must hold the lists training, validation and test.")
-    splits: dict[str, list[dict]] = {}
-    patients: dict[str, str] = {}
-    for split in SPLITS:
-        entries = content.get(split, [])
-        if not isinstance(entries, list):
-            raise LaminaError(f"'{split}' in '{path.name}' must be a list of scans.")
-        splits[split] = []
-        for number, entry in enumerate(entries):
-            where = f"Entry {number + 1} of '{split}' in '{path.name}'"
-            if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str) for key in ("image", "label")):
-                raise LaminaError(f"{where} must name an 'image' and a 'label' file.")
-            resolved = dict(entry)
-            for key in ("image", "label"):
-                resolved[key] = path.parent / entry[key]
-                if not resolved[key].is_file():
-                    raise LaminaError(f"{where} names the {key} '{entry[key]}', which does not exist.")
-            patient = str(entry.get("patient", entry["image"]))
-            if patients.setdefault(patient, split) != split:
-                raise LaminaError(
-                    f"{where}: patient '{patient}' is also in '{patients[patient]}'; keep each patient in one split."
-                )
-            splits[split].append(resolved)
-    return splits
-
-
-def split_names(count: int, ratio: Sequence[int], seed: int) -> list[str]:
-    """Assign ``count`` scans to splits in the given proportions, shuffled by the seed.
-
-    Raises
-    ------
-    LaminaError
-        If the ratio is not three numbers of zero or more with a positive sum.
-    """
-    if len(ratio) != 3 or min(ratio) < 0 or sum(ratio) <= 0:
-        raise LaminaError("A split is three numbers such as 50,10,10: training, validation and test scans.")
-    bounds = np.round(np.cumsum(ratio) / sum(ratio) * count).astype(int)
-    order = np.random.default_rng([seed, 3]).permutation(count)
-    names = np.empty(count, object)
-    for split, start, stop in zip(SPLITS, [0, *bounds[:2]], bounds):
-        names[order[start:stop]] = split
-    return list(names)

@@ -189,13 +189,12 @@ def check_card(card: Any) -> None:
         field = ".".join(str(part) for part in errors[0].path) or "the card"
         raise LaminaError(f'The model card is not valid: "{field}": {errors[0].message}.')
     architecture = card["architecture"]
-    if get_preset(architecture["preset"]).normalization == "batch":
-        expected = count_parameters(architecture["width"])
-        if architecture["parameters"] != expected:
-            raise LaminaError(
-                f'The model card is not valid: "architecture.parameters" is {architecture["parameters"]}, '
-                f"but a network of width {architecture['width']} has {expected}."
-            )
+    expected = count_parameters(architecture["width"], _normalization(architecture))
+    if architecture["parameters"] != expected:
+        raise LaminaError(
+            f'The model card is not valid: "architecture.parameters" is {architecture["parameters"]}, '
+            f"but a network of width {architecture['width']} has {expected}."
+        )
 
 
 def write_bundle(folder: str | Path, model: keras.Model, card: Mapping[str, Any]) -> Path:
@@ -250,10 +249,16 @@ def write_bundle(folder: str | Path, model: keras.Model, card: Mapping[str, Any]
     return folder
 
 
+def _normalization(architecture: Mapping[str, Any]) -> str:
+    """Return the kind of normalization; cards that do not state it have their preset's."""
+    return architecture.get("normalization") or get_preset(architecture["preset"]).normalization
+
+
 def _export(folder: Path, card: Mapping[str, Any]) -> None:
     architecture = card["architecture"]
     command = [sys.executable, "-m", "LaminaSegmentationLib.openvino_export", WEIGHTS, IR_GRAPH]
     command += ["--preset", architecture["preset"], "--width", str(architecture["width"])]
+    command += ["--normalization", _normalization(architecture)]
     command += ["--grid", *map(str, card["input"]["grid"])]
     # The child finds this library and its dependencies where this process did, installed or not.
     paths = os.pathsep.join(dict.fromkeys(path for path in sys.path if path))
@@ -270,7 +275,10 @@ def _export(folder: Path, card: Mapping[str, Any]) -> None:
 
 def _build(card: Mapping[str, Any]) -> keras.Model:
     architecture = card["architecture"]
-    return build_unet(architecture["width"], (*card["input"]["grid"], 1), preset=architecture["preset"])
+    shape = (*card["input"]["grid"], 1)
+    return build_unet(
+        architecture["width"], shape, preset=architecture["preset"], normalization=_normalization(architecture)
+    )
 
 
 def _read_bundle(folder: Path) -> ModelBundle:

@@ -70,10 +70,12 @@ PRESETS: dict[str, NetworkPreset] = {
     "paper": NetworkPreset(width=64, momentum=0.99, output_bias=0.0),
     # Momentum 0.9: with batches of one and 50 steps an epoch, 0.99 still holds 60 % of the initial statistics after
     # epoch 1, which misleads validation. The prior as bias spares the epochs spent on learning that laminae are rare.
-    "default": NetworkPreset(width=16),
-    "small": NetworkPreset(width=8),
-    "large": NetworkPreset(width=32),
+    # Testing/benchmarks/normalization.py measures both.
+    "32": NetworkPreset(width=32),
+    "16": NetworkPreset(width=16),
+    "8": NetworkPreset(width=8),
 }
+PRESETS |= {"default": PRESETS["16"], "small": PRESETS["8"], "large": PRESETS["32"]}
 
 
 def get_preset(name: str) -> NetworkPreset:
@@ -88,6 +90,28 @@ def get_preset(name: str) -> NetworkPreset:
         return PRESETS[name]
     except KeyError:
         raise LaminaError(f'There is no network preset "{name}"; choose one of {", ".join(PRESETS)}.') from None
+
+
+def network_settings(preset: str = "default", precision: str = "float32", **changes: Any) -> NetworkPreset:
+    """Return a preset with some of its values changed, checked before anything heavy is loaded.
+
+    Parameters
+    ----------
+    preset : str
+        A key of `PRESETS`.
+    precision : {"float32", "mixed_bfloat16"}
+        Only checked.
+    **changes
+        Fields of `NetworkPreset`; None leaves the preset's value.
+
+    Raises
+    ------
+    LaminaError
+        If there is no such preset or precision, or a value is out of its range.
+    """
+    settings = replace(get_preset(preset), **{key: value for key, value in changes.items() if value is not None})
+    _check_settings(settings, precision)
+    return settings
 
 
 def check_grid(shape: Sequence[int | None]) -> None:
@@ -163,8 +187,7 @@ def build_unet(
     """
     changes = {"width": width, "normalization": normalization, "momentum": momentum}
     changes |= {"output_bias": output_bias, "dropout": dropout}
-    settings = replace(get_preset(preset), **{key: value for key, value in changes.items() if value is not None})
-    _check_settings(settings, precision)
+    settings = network_settings(preset, precision, **changes)
     if len(input_shape) != 4 or input_shape[3] != 1:
         raise LaminaError(f"The network takes (SI, LR, PA, 1), one intensity a voxel; not {tuple(input_shape)}.")
     check_grid(tuple(input_shape[:3]))
@@ -185,8 +208,8 @@ def build_unet(
     return keras.Model(inputs, builder.head(features), name=name)
 
 
-def count_parameters(width: int) -> int:
-    """Return the number of parameters of the batch-normalized network, moving statistics included.
+def count_parameters(width: int, normalization: str = "batch") -> int:
+    """Return the number of parameters of the network, moving statistics included.
 
     The formula is the architecture's, independent of Keras: tests compare the two, and a model card is checked with
     it before any backend is loaded.
@@ -195,6 +218,8 @@ def count_parameters(width: int) -> int:
     ----------
     width : int
         Feature maps of the first stage.
+    normalization : {"batch", "instance", "group"}
+        Only batch normalization keeps moving statistics.
 
     Returns
     -------
@@ -209,8 +234,9 @@ def count_parameters(width: int) -> int:
     for size in reversed(maps[:-1]):
         pairs += [(previous + size, size), (size, size)]
         previous = size
-    # Kernel and bias of each convolution, then scale, offset, mean and variance of its normalization.
-    return sum(27 * before * after + 5 * after for before, after in pairs) + width + 1
+    # Kernel and bias of each convolution, then scale, offset and (batch only) mean and variance of its normalization.
+    vectors = 5 if normalization == "batch" else 3
+    return sum(27 * before * after + vectors * after for before, after in pairs) + width + 1
 
 
 def _check_settings(settings: NetworkPreset, precision: str) -> None:

@@ -8,48 +8,35 @@ import importlib.util
 import os
 import platform
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from scipy.ndimage import center_of_mass, label
-
 from LaminaLabelingLib.errors import LaminaError
-from LaminaLabelingLib.matching import match_points
 
-from .commands import MATCHING_GATE_MM, check_range, require_output
+from .commands import check_range, require_output
 from .console import Console
-from .dataset import FIRST_TRAINING_SEED, Case, labelled_case, read_dataset, simulated_cases
+from .dataset import FIRST_TRAINING_SEED, Case, case_notes, labelled_cases, read_dataset, simulated_cases
+from .metrics import false_laminae, missed_laminae, total_distance
 from .preprocessing import Options
 from .samples import Augmentation
-from .simulation import style_named
+from .simulation import STYLES, style_for_training
 from .training import TrainingOptions, TrainingProgress, TrainingResult
 from .training import train as train_network
 
+MONITORS = ("val_loss", "val_d3d", "val_missed", "val_false")
+"""What can choose the best epoch: the loss, or a figure of `metrics` averaged over the validation scans."""
+
+NOTES_SHOWN = 5
+
 AUGMENTED = {"shift": 2, "gain": 0.1, "noise": 0.1, "band_probability": 0.1}
-
-
-def missed_laminae(probability: np.ndarray, case: Case) -> float:
-    """Return how many true laminae have no component of the thresholded map within 5 mm."""
-    return float(len(_match(probability, case).unmatched_first))
-
-
-def false_laminae(probability: np.ndarray, case: Case) -> float:
-    """Return how many components of the thresholded map lie within 5 mm of no true lamina."""
-    return float(len(_match(probability, case).unmatched_second))
-
-
-def _match(probability: np.ndarray, case: Case):
-    above = probability >= 0.5
-    components, count = label(above, structure=np.ones((3, 3, 3)))
-    found = np.array(center_of_mass(above, components, range(1, count + 1))).reshape(-1, 3)
-    return match_points(case.centroids * case.spacing, found * case.spacing, MATCHING_GATE_MM)
 
 
 def gather(arguments: argparse.Namespace, console: Console) -> tuple[list[Case], list[Case], dict]:
     """Return the training cases, the validation cases and what the model card says of them."""
     options = Options()
     if arguments.data is not None:
-        splits = read_dataset(arguments.data)
+        splits = read_dataset(arguments.data, needed=("training", "validation"))
         for split in ("training", "validation"):
             if not splits[split]:
                 raise LaminaError(
@@ -57,8 +44,9 @@ def gather(arguments: argparse.Namespace, console: Console) -> tuple[list[Case],
                 )
         entries = [*splits["training"], *splits["validation"]]
         refuse_evaluation_seeds(entries)
-        made = (labelled_case(entry["image"], entry["label"], options, arguments.cache) for entry in entries)
+        made = labelled_cases(entries, options, arguments.cache, arguments.workers)
         cases = list(console.track(made, len(entries), "Preparing scans"))
+        _show_notes(cases, console)
         count = len(splits["training"])
         return cases[:count], cases[count:], {"data": f"{count} labelled scans of {arguments.data.name}"}
     check_range("--simulated", arguments.simulated, 1, 1_000_000)
@@ -68,11 +56,12 @@ def gather(arguments: argparse.Namespace, console: Console) -> tuple[list[Case],
             f"--seed is {arguments.seed}; train on seeds from {FIRST_TRAINING_SEED} on, because smaller ones are kept "
             "for tests and evaluation."
         )
+    style = style_for_training(arguments.style)
     total = arguments.simulated + arguments.validation
     seeds = range(arguments.seed, arguments.seed + total)
     made = simulated_cases(seeds, arguments.style, cache=arguments.cache, workers=arguments.workers)
     cases = list(console.track(made, total, "Simulating and preparing scans"))
-    style = style_named(arguments.style)
+    _show_notes(cases, console)
     card = {
         "data": f"{arguments.simulated} simulated scans, none of a patient",
         "style": style.name,
@@ -85,42 +74,95 @@ def gather(arguments: argparse.Namespace, console: Console) -> tuple[list[Case],
 def refuse_evaluation_seeds(entries: list[dict]) -> None:
     """Raise LaminaError for simulated scans whose seeds are kept for tests and evaluation (METHOD section 8)."""
     for entry in entries:
-        simulated = re.fullmatch(r"simulated-.+-(\d+)", str(entry.get("patient", "")))
-        if simulated and int(simulated[1]) < FIRST_TRAINING_SEED:
+        simulated = re.fullmatch(r"simulated-(.+)-(\d+)", str(entry.get("patient", "")))
+        if simulated and simulated[1] in STYLES:
+            style_for_training(simulated[1])
+        if simulated and int(simulated[2]) < FIRST_TRAINING_SEED:
             raise LaminaError(
-                f"'{entry['image'].name}' is a simulated scan of seed {simulated[1]}; train on seeds from "
+                f"'{entry['image'].name}' is a simulated scan of seed {simulated[2]}; train on seeds from "
                 f"{FIRST_TRAINING_SEED} on, because smaller ones are kept for tests and evaluation."
             )
 
 
-def training_options(arguments: argparse.Namespace) -> TrainingOptions:
-    """Turn the command line into the options of a run."""
-    from .acceleration import bfloat16_pays
+def _show_notes(cases: Sequence[Case], console: Console) -> None:
+    """Warn of labels that the grid does not show as they are."""
+    notes = [note for case in cases for note in case_notes(case)]
+    for note in notes[:NOTES_SHOWN]:
+        console.warning(note)
+    if len(notes) > NOTES_SHOWN:
+        console.warning(f"{len(notes) - NOTES_SHOWN} more notes of this kind on {len(cases)} scans.")
 
-    # Of the backends only PyTorch's kernels gain from bfloat16 on a CPU; the others are slower with it there.
-    fast = arguments.backend == "torch" and bfloat16_pays()
-    return TrainingOptions(
+
+def training_options(arguments: argparse.Namespace) -> TrainingOptions:
+    """Turn the command line into the options of a run, checking them before anything slow starts.
+
+    The precision is final only after `choose_precision`.
+
+    Raises
+    ------
+    LaminaError
+        For an option that training would refuse hours later.
+    """
+    from .devices import check_devices
+    from .losses import LOSSES
+    from .network import network_settings
+
+    if arguments.loss not in LOSSES:
+        raise LaminaError(f'There is no loss "{arguments.loss}"; choose one of {", ".join(LOSSES)}.')
+    options = TrainingOptions(
         epochs=arguments.epochs,
         learning_rate=arguments.learning_rate,
         preset=arguments.preset,
         loss=arguments.loss,
+        batch_size=arguments.batch_size,
         steps_per_epoch=arguments.steps,
         seed=arguments.training_seed,
         augmentation=Augmentation(crop_rows=arguments.crop_rows, **(AUGMENTED if arguments.augment else {})),
         schedule=arguments.schedule,
         max_seconds=None if arguments.max_minutes is None else 60.0 * arguments.max_minutes,
-        precision=arguments.precision or ("mixed_bfloat16" if fast else "float32"),
+        precision=arguments.precision or "float32",
         backend=arguments.backend,
+        monitor=arguments.monitor,
+        normalization=arguments.normalization,
+        momentum=arguments.momentum,
+        output_bias=arguments.output_bias,
+        recalibrate=arguments.recalibrate,
+        devices=arguments.devices,
     )
+    network_settings(options.preset, options.precision, normalization=options.normalization, momentum=options.momentum)
+    check_devices(options.devices, options.backend)
+    return options
+
+
+def choose_precision(options: TrainingOptions, asked: str | None, console: Console) -> TrainingOptions:
+    """Set the precision that was asked for, or bfloat16 on a GPU and float32 on a CPU.
+
+    Called when all scans are prepared: it starts the backend, after which no processes may be forked.
+    """
+    from .acceleration import bfloat16_pays
+    from .devices import gpu_name
+    from .keras_backend import set_backend
+
+    backend = set_backend(options.backend)
+    if asked:
+        return replace(options, precision=asked)
+    if gpu_name() is not None:
+        return replace(options, precision="mixed_bfloat16")
+    # Of the backends only PyTorch's kernels gain from bfloat16 on a CPU; the others are slower with it there.
+    if backend == "torch" and bfloat16_pays():
+        console.say("This processor is 2.5 times faster with --precision mixed_bfloat16.")
+    return replace(options, precision="float32")
 
 
 def train(arguments: argparse.Namespace, console: Console) -> dict:
     """Train a network and write its bundle."""
     check_before_hours_of_training(arguments.name)
     options = training_options(arguments)
+    initial = None if arguments.start_from is None else weights_to_start_from(arguments.start_from, options)
     if not arguments.resume:
         require_output(arguments.output, arguments.force)
     training, validation, data = gather(arguments, console)
+    options = choose_precision(options, arguments.precision, console)
     run = arguments.output / "training"
     if not arguments.resume:
         set_aside(run)
@@ -129,17 +171,57 @@ def train(arguments: argparse.Namespace, console: Console) -> dict:
     def report(progress: TrainingProgress) -> None:
         console.training(progress)
 
-    metrics = {"missed": missed_laminae, "false": false_laminae}
+    metrics = {"missed": missed_laminae, "false": false_laminae, "d3d": total_distance}
     result = train_network(
-        training, validation, run, options, metrics=metrics, resume=arguments.resume, progress=report
+        training,
+        validation,
+        run,
+        options,
+        metrics=metrics,
+        initial_weights=initial,
+        resume=arguments.resume,
+        progress=report,
     )
+    if result.ended_by != "epochs" and len(result.history) < options.epochs:
+        why = "Interrupted" if result.ended_by == "user" else "Out of time"
+        console.say(f"{why} after epoch {len(result.history)}; the same command with --resume goes on.")
     bundle = publish(arguments, options, result, data, len(training), len(validation))
     best = result.history[result.best_epoch - 1]
     console.say(
         f"Best epoch {result.best_epoch}: validation loss {best['val_loss']:.4f}, on average {best['val_missed']:.1f} "
         f"laminae missed and {best['val_false']:.1f} false. The model is in {bundle}"
     )
-    return {"model": str(bundle), "best_epoch": result.best_epoch, "epochs": len(result.history), "validation": best}
+    return {
+        "model": str(bundle),
+        "best_epoch": result.best_epoch,
+        "epochs": len(result.history),
+        "ended_by": result.ended_by,
+        "validation": best,
+    }
+
+
+def weights_to_start_from(name: str, options: TrainingOptions) -> Path:
+    """Return the weights of a shipped model or a model's folder.
+
+    Raises
+    ------
+    LaminaError
+        If there is no such model, or it has another width or normalization.
+    """
+    from .models import load_model
+    from .network import get_preset
+
+    bundle = load_model(name)
+    width = options.width or get_preset(options.preset).width
+    normalization = options.normalization or get_preset(options.preset).normalization
+    architecture = bundle.card["architecture"]
+    theirs = architecture["width"], architecture.get("normalization", "batch")
+    if theirs != (width, normalization):
+        raise LaminaError(
+            f"The model '{bundle.card['name']}' has width {theirs[0]} and {theirs[1]} normalization, this network "
+            f"{width} and {normalization}; choose the same with --preset and --normalization."
+        )
+    return bundle.weights
 
 
 def check_before_hours_of_training(name: str) -> None:
@@ -166,14 +248,16 @@ def publish(
     validation: int,
 ) -> Path:
     """Write the bundle of a finished run next to its log; return its folder."""
+    from .keras_backend import set_backend
     from .models import write_bundle
-    from .network import GRID_SHAPE, get_preset
-    from .training import load_trained, set_backend
+    from .network import GRID_SHAPE, get_preset, network_settings
+    from .training import load_trained
 
     backend = set_backend(options.backend)
     model = load_trained(result.weights, options, GRID_SHAPE)
     best = result.history[result.best_epoch - 1]
     preset = get_preset(options.preset)
+    settings = network_settings(options.preset, normalization=options.normalization, momentum=options.momentum)
     simulated = "seeds" in data
     card = {
         "name": arguments.name,
@@ -192,17 +276,25 @@ def publish(
         "architecture": {
             "width": options.width or preset.width,
             "preset": options.preset,
+            "normalization": settings.normalization,
             "parameters": int(model.count_params()),
         },
         "training": {
             **data,
             "scans": scans,
             "loss": options.loss,
+            "monitor": options.monitor,
+            **({} if arguments.start_from is None else {"started_from": Path(arguments.start_from).name}),
+            "seed": options.seed,
             "epochs": len(result.history),
             "best_epoch": result.best_epoch,
             "steps": int(sum(row["steps"] for row in result.history)),
             "learning_rate": options.learning_rate,
             "schedule": options.schedule,
+            "batch_size": options.batch_size,
+            "devices": options.devices,
+            "momentum": settings.momentum if settings.normalization == "batch" else None,
+            "recalibrated_over": options.recalibrate,
             "crop_rows": arguments.crop_rows,
             "augmentation": "flips, shifts, gain, noise, lifted-probe bands" if arguments.augment else "flips",
             "precision": options.precision,
@@ -217,6 +309,7 @@ def publish(
                 "validation_loss": round(best["val_loss"], 4),
                 "missed_per_scan": round(best["val_missed"], 3),
                 "false_per_scan": round(best["val_false"], 3),
+                "d3d_total_voxels": round(best["val_d3d"], 3),
             },
         },
         "license": "MIT",
@@ -238,21 +331,7 @@ def set_aside(folder: Path) -> None:
 
 
 def hardware(backend: str) -> str:
-    """Say in words what a network was trained on."""
-    if backend == "jax":
-        import jax
+    """Say in words what a network was trained on, with the backend that runs."""
+    from .devices import gpu_name
 
-        if jax.default_backend() == "gpu":
-            return str(jax.devices()[0].device_kind)
-    elif backend == "tensorflow":
-        import tensorflow
-
-        gpus = tensorflow.config.list_physical_devices("GPU")
-        if gpus:
-            return str(tensorflow.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU"))
-    elif backend == "torch":
-        import torch
-
-        if torch.cuda.is_available():
-            return torch.cuda.get_device_name()
-    return f"CPU ({platform.machine()}, {os.cpu_count()} cores), no GPU"
+    return gpu_name() or f"CPU ({platform.machine()}, {os.cpu_count()} cores), no GPU"

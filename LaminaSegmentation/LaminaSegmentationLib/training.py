@@ -11,7 +11,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,128 +21,33 @@ from LaminaLabelingLib.errors import LaminaError
 
 from . import checkpoints
 from .acceleration import accelerate
-from .keras_backend import BACKENDS, set_backend
+from .devices import Devices
+from .event_log import EventLog
+from .keras_backend import set_backend
 from .losses import create_loss
+from .moving_statistics import recalibrate
 from .network import build_unet, check_grid
 from .pace import Pace
-from .samples import Augmentation, Case, cube_labels, draw_sample
+from .samples import Case, cube_labels, draw_sample
+from .training_options import Best, TrainingOptions, TrainingProgress, TrainingResult
 
 if TYPE_CHECKING:
     import keras
 
+__all__ = [
+    "Best",
+    "Metric",
+    "TrainingOptions",
+    "TrainingProgress",
+    "TrainingResult",
+    "load_trained",
+    "train",
+]
+
 logger = logging.getLogger(__name__)
 
-SCHEDULES = ("constant", "cosine")
 FINAL_SHARE = 0.01
 """Share of the learning rate that is left at the end of a cosine schedule."""
-
-
-@dataclass(frozen=True)
-class TrainingOptions:
-    """Everything that determines a training run, apart from the data. The defaults are the paper's, but for the width.
-
-    Parameters
-    ----------
-    epochs : int
-    learning_rate : float
-        Of Adam.
-    preset : str
-        A key of `network.PRESETS`.
-    width : int, optional
-        Feature maps of the first stage; None takes the preset's.
-    loss : str
-        A name that `losses.create_loss` knows.
-    loss_parameters : mapping
-        Passed to the loss, for example ``{"weight": 50}``.
-    batch_size : int
-    steps_per_epoch : int, optional
-        None shows each case once an epoch. Any other number goes on with a newly shuffled round when all were shown.
-    seed : int
-        Determines initial weights, order, samples and dropout.
-    augmentation : Augmentation
-    schedule : {"constant", "cosine"}
-        "cosine" lowers the learning rate to a hundredth. Where `max_seconds` ends a run before `epochs` do, it follows
-        the time, so that such a run ends with a low rate, too; two runs then agree only if they are equally fast.
-    max_seconds : float, optional
-        Time limit of one call, validation included: the epoch in hand is cut short, validated and counted.
-    precision : {"float32", "mixed_bfloat16"}
-        See `network.build_unet`. Hidden layers in bfloat16 are 2.5 times faster on CPUs with AVX-512 BF16 or AMX and
-        slower on others.
-    backend : {"tensorflow", "torch", "jax"}, optional
-        Keras' backend; None leaves the choice to Keras (environment variable KERAS_BACKEND, else TensorFlow).
-    monitor : str
-        What chooses the best epoch, lower being better: "val_loss", or "val_" and the name of a validation metric.
-    """
-
-    epochs: int = 200
-    learning_rate: float = 1e-4
-    preset: str = "default"
-    width: int | None = None
-    loss: str = "dice"
-    loss_parameters: Mapping[str, float] = field(default_factory=dict)
-    batch_size: int = 1
-    steps_per_epoch: int | None = None
-    seed: int = 0
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    schedule: str = "constant"
-    max_seconds: float | None = None
-    precision: str = "float32"
-    backend: str | None = None
-    monitor: str = "val_loss"
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "steps_per_epoch", "learning_rate", "max_seconds"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise LaminaError(f"The training option {name} must be positive, not {value}.")
-        if self.schedule not in SCHEDULES:
-            raise LaminaError(f'There is no schedule "{self.schedule}"; choose one of {", ".join(SCHEDULES)}.')
-        if self.backend is not None and self.backend not in BACKENDS:
-            raise LaminaError(f'There is no Keras backend "{self.backend}"; choose one of {", ".join(BACKENDS)}.')
-
-
-@dataclass(frozen=True)
-class TrainingProgress:
-    """Where a run is, reported after each step.
-
-    `epoch` and `step` count from 1, `loss` is the mean over the epoch so far, `seconds_left` is an estimate for the
-    whole run.
-    """
-
-    epoch: int
-    epochs: int
-    step: int
-    steps: int
-    loss: float
-    seconds_left: float
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """Outcome of a run.
-
-    Parameters
-    ----------
-    weights : Path
-        ``best.weights.h5`` of the best epoch, for `network.build_unet` of the same preset and width.
-    best_epoch : int
-        Counted from 1.
-    best_value : float
-        The monitored value of that epoch.
-    history : tuple of dict
-        One row an epoch: epoch, steps, loss, val_loss, further val_ metrics, learning_rate, seconds.
-    seconds : float
-        Training time of all sessions together.
-    ended_by : {"epochs", "time", "user"}
-    """
-
-    weights: Path
-    best_epoch: int
-    best_value: float
-    history: tuple[dict[str, float], ...]
-    seconds: float
-    ended_by: str
-
 
 Metric = Callable[[np.ndarray, Case], float]
 """Takes a probability (SI, LR, PA) and its case; lower must be better if it is to choose the best epoch."""
@@ -168,7 +73,8 @@ def train(
     training, validation : sequence of Case
         Grids and centroids. Loading may be lazy: a case is asked for its grid when it is drawn.
     folder : str or Path
-        Made if it does not exist. Gets ``best.weights.h5``, ``log.csv`` and ``state.npz``.
+        Made if it does not exist. Gets ``best.weights.h5`` (and ``best_NAME.weights.h5`` for the further monitors),
+        ``log.csv``, ``log.tfevents`` for TensorBoard, and ``state.npz``.
     options : TrainingOptions, optional
     metrics : mapping of str to callable, optional
         Further figures of each validation case, averaged into columns ``val_<name>`` of the log.
@@ -194,16 +100,17 @@ def train(
     if not training or not validation:
         raise LaminaError("Training needs at least one training case and one validation case.")
     known = {"val_loss", *(f"val_{name}" for name in metrics or ())}
-    if options.monitor not in known:
-        raise LaminaError(
-            f'"{options.monitor}" cannot choose the best epoch; choose one of {", ".join(sorted(known))}.'
-        )
+    for monitor in (options.monitor, *options.also):
+        if monitor not in known:
+            raise LaminaError(f'"{monitor}" cannot choose the best epoch; choose one of {", ".join(sorted(known))}.')
     if options.steps_per_epoch is None:
-        options = replace(options, steps_per_epoch=math.ceil(len(training) / options.batch_size))
+        options = replace(options, steps_per_epoch=math.ceil(len(training) / (options.batch_size * options.devices)))
     set_backend(options.backend)
-    run = _Run(training, validation, checkpoints.RunFolder(Path(folder)), options, dict(metrics or {}), progress)
-    run.start(initial_weights, resume)
-    return run.execute()
+    run_folder = checkpoints.RunFolder(Path(folder), (options.monitor, *options.also))
+    with Devices(options.devices) as devices:
+        run = _Run(training, validation, run_folder, options, dict(metrics or {}), progress, devices)
+        run.start(initial_weights, resume)
+        return run.execute()
 
 
 class _Run:
@@ -217,12 +124,14 @@ class _Run:
         options: TrainingOptions,
         metrics: dict[str, Metric],
         progress: Callable[[TrainingProgress], None] | None,
+        devices: Devices,
     ) -> None:
         self.training, self.validation = training, validation
         self.folder, self.options, self.metrics = folder, options, metrics
         self.progress = progress or (lambda _: None)
+        self.devices, self.samples = devices, options.batch_size * devices.count
         self.history: list[dict[str, float]] = []
-        self.best: dict[str, float] | None = None
+        self.bests: dict[str, int] = {}
         self.pace = Pace(options.max_seconds, len(validation))
 
     def start(self, initial_weights: str | Path | None, resume: bool) -> None:
@@ -233,20 +142,22 @@ class _Run:
         settings = self._settings()
         state = self.folder.open(settings, resume)
         keras.utils.set_random_seed(options.seed)
-        # Open sizes: training sees crops, validation whole grids, and both use the same weights.
-        shape = (None, None, None, 1)
-        self.model = build_unet(options.width, shape, preset=options.preset, precision=options.precision)
-        if initial_weights is not None:
-            checkpoints.load_weights(self.model, initial_weights)
-        self.trained = accelerate(self.model)
-        self.loss = create_loss(options.loss, **options.loss_parameters)
-        self.trained.compile(keras.optimizers.Adam(options.learning_rate), self.loss, jit_compile=_jit_compile())
-        self.trained.optimizer.build(self.trained.trainable_variables)
+        with self.devices.scope():
+            # Open sizes: training sees crops, validation whole grids, and both use the same weights.
+            self.model = _build(options, (None, None, None))
+            if initial_weights is not None:
+                checkpoints.load_weights(self.model, initial_weights)
+            self.trained = accelerate(self.model)
+            self.loss = create_loss(options.loss, **options.loss_parameters)
+            optimizer = keras.optimizers.Adam(options.learning_rate)
+            self.trained.compile(optimizer, self.loss, jit_compile=self.devices.jit_compile())
+            optimizer.build(self.trained.trainable_variables)
         if state is not None:
             state.restore(self.trained)
-            self.history, self.best = list(state.history), state.best
+            self.history, self.bests = list(state.history), dict(state.bests)
             self.pace.earlier = sum(row["seconds"] for row in self.history)
             logger.info("Going on after epoch %d.", len(self.history))
+        self.events = EventLog(self.folder.path / "log.tfevents", self.history)
 
     def _settings(self) -> dict[str, Any]:
         """What must agree for a run to be gone on with; its length and its backend may change."""
@@ -264,15 +175,23 @@ class _Run:
                     break
                 self._epoch(len(self.history) + 1)
         except KeyboardInterrupt:
-            if self.best is None:
+            # It may have come while an epoch was being saved: what is on disk counts.
+            self.history, self.bests = self.folder.recover()
+            if not self.history:
+                self.events.remove()
                 raise
-            logger.info("Interrupted; keeping epoch %d.", self.best["epoch"])
+            logger.info("Interrupted; keeping epoch %d.", self.bests[self.options.monitor])
             ended_by = "user"
-        if self.best is None:
+        if not self.history:
+            self.events.remove()
             raise LaminaError("The time limit left no time for a single epoch: allow more seconds.")
-        seconds = sum(row["seconds"] for row in self.history)
-        best_epoch, best_value = int(self.best["epoch"]), float(self.best[self.options.monitor])
-        return TrainingResult(self.folder.weights, best_epoch, best_value, tuple(self.history), seconds, ended_by)
+        best, seconds = self._best(self.options.monitor), sum(row["seconds"] for row in self.history)
+        others = {monitor: self._best(monitor) for monitor in self.options.also}
+        return TrainingResult(best.weights, best.epoch, best.value, tuple(self.history), seconds, ended_by, others)
+
+    def _best(self, monitor: str) -> Best:
+        epoch = self.bests[monitor]
+        return Best(self.folder.weights_of(monitor), epoch, float(self.history[epoch - 1][monitor]))
 
     def _epoch(self, epoch: int) -> None:
         import keras
@@ -283,16 +202,20 @@ class _Run:
         generator = np.random.default_rng(sequence)
         keras.utils.set_random_seed(int(sequence.generate_state(1)[0]))
         losses: list[float] = []
-        order = _order(len(self.training), self.options.steps_per_epoch * self.options.batch_size, generator)
+        order = _order(len(self.training), self.options.steps_per_epoch * self.samples, generator)
         for step in range(1, self.options.steps_per_epoch + 1):
             rate = self._set_learning_rate(epoch, step)
             with self.pace.step():
-                losses.append(self._step(order[(step - 1) * self.options.batch_size :], generator, epoch))
+                losses.append(self._step(order[(step - 1) * self.samples :], generator, epoch))
             self._report(epoch, step, float(np.mean(losses)))
             if not self.pace.fits_step():
                 break
         row = {"epoch": epoch, "steps": len(losses), "loss": float(np.mean(losses))}
+        self.devices.synchronize(self.trained)
         with self.pace.validation():
+            if self.options.recalibrate:
+                chosen = generator.permutation(len(self.training))[: self.options.recalibrate]
+                recalibrate(self.trained, (self.training[int(index)].grid for index in chosen))
             row |= self._validate()
         row |= {"learning_rate": rate, "seconds": round(time.monotonic() - started, 3)}
         self._keep(row)
@@ -300,11 +223,11 @@ class _Run:
     def _step(self, indices: Sequence[int], generator: np.random.Generator, epoch: int) -> float:
         pairs = [
             draw_sample(self.training[int(index)], self.options.augmentation, generator)
-            for index in indices[: self.options.batch_size]
+            for index in indices[: self.samples]
         ]
         check_grid(pairs[0][0].shape)
         grids, labels = (np.stack(arrays)[..., None] for arrays in zip(*pairs))
-        loss = float(self.trained.train_on_batch(grids, labels, return_dict=True)["loss"])
+        loss = self.devices.train_step(self.trained, grids, labels)
         if not math.isfinite(loss):
             raise LaminaError(
                 f"The training loss stopped being a finite number in epoch {epoch}: lower the learning rate, "
@@ -315,30 +238,36 @@ class _Run:
     def _validate(self) -> dict[str, float]:
         """Average the loss and the metrics over whole validation grids."""
         columns: dict[str, list[float]] = {"val_loss": [], **{f"val_{name}": [] for name in self.metrics}}
-        for index in range(len(self.validation)):
-            case = self.validation[index]
-            check_grid(case.grid.shape)
-            grid = np.asarray(case.grid, np.float32)[None, ..., None]
-            labels = cube_labels(case.grid.shape, case.centroids)[None, ..., None]
-            probability = np.asarray(self.trained.predict_on_batch(grid))
-            columns["val_loss"].append(float(self.loss(labels, probability)))
-            for name, metric in self.metrics.items():
-                columns[f"val_{name}"].append(float(metric(probability[0, ..., 0], case)))
+        for first in range(0, len(self.validation), self.devices.count):
+            last = min(first + self.devices.count, len(self.validation))
+            cases = [self.validation[index] for index in range(first, last)]
+            for case in cases:
+                check_grid(case.grid.shape)
+            grids = np.stack([np.asarray(case.grid, np.float32) for case in cases])[..., None]
+            for case, probability in zip(cases, self.devices.predict(self.trained, grids)):
+                labels = cube_labels(case.grid.shape, case.centroids)[None, ..., None]
+                columns["val_loss"].append(self.devices.loss(self.loss, labels, probability[None]))
+                for name, metric in self.metrics.items():
+                    columns[f"val_{name}"].append(float(metric(probability[..., 0], case)))
         return {name: float(np.mean(values)) for name, values in columns.items()}
 
     def _keep(self, row: dict[str, float]) -> None:
-        self.history.append(row)
-        monitor = self.options.monitor
-        improved = self.best is None or row[monitor] < self.best[monitor]
-        if improved:
-            self.best = row
-            # The accelerated layers are not for saving: the plain model takes the weights and is saved.
-            if self.model is not self.trained:
-                self.model.set_weights(self.trained.get_weights())
-            self.folder.write_weights(self.model)
-        self.folder.write_log(self.history)
-        self.folder.write_state(checkpoints.State.of(self.trained, self._settings(), self.history, self.best))
-        logger.info("Epoch %d: %s%s", row["epoch"], _text(row), " (best so far)" if improved else "")
+        history = [*self.history, row]
+        improved = [
+            monitor
+            for monitor in self.folder.monitors
+            if monitor not in self.bests or row[monitor] < self.history[self.bests[monitor] - 1][monitor]
+        ]
+        bests = self.bests | dict.fromkeys(improved, row["epoch"])
+        # The accelerated layers are not for saving: the plain model takes the weights and is saved.
+        if improved and self.model is not self.trained:
+            self.model.set_weights(self.trained.get_weights())
+        state = checkpoints.State.of(self.trained, self._settings(), history, bests)
+        self.folder.commit(state, self.model, improved)
+        self.history, self.bests = history, bests
+        self.events.append(row)
+        best = " (best so far)" if self.options.monitor in improved else ""
+        logger.info("Epoch %d: %s%s", row["epoch"], _text(row), best)
 
     def _set_learning_rate(self, epoch: int, step: int) -> float:
         options = self.options
@@ -363,25 +292,25 @@ def _order(cases: int, samples: int, generator: np.random.Generator) -> np.ndarr
     return np.concatenate(rounds)[:samples]
 
 
-def _jit_compile() -> bool | str:
-    """Compile where it pays: XLA on a CPU makes TensorFlow 3 to 10 times slower, and JAX needs it everywhere."""
-    import keras
-
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        import tensorflow
-
-        return "auto" if tensorflow.config.list_physical_devices("GPU") else False
-    return backend == "jax"
-
-
 def _text(row: Mapping[str, float]) -> str:
     names = [name for name in row if name == "loss" or name.startswith("val_")]
     return ", ".join(f"{name} {row[name]:.4f}" for name in names)
 
 
+def _build(options: TrainingOptions, shape: Sequence[int | None], precision: str | None = None) -> keras.Model:
+    return build_unet(
+        options.width,
+        (*shape, 1),
+        preset=options.preset,
+        normalization=options.normalization,
+        momentum=options.momentum,
+        output_bias=options.output_bias,
+        precision=precision or options.precision,
+    )
+
+
 def load_trained(weights: str | Path, options: TrainingOptions, shape: Sequence[int | None]) -> keras.Model:
     """Build the network of some options for a grid shape (SI, LR, PA), in float32, with trained weights."""
-    model = build_unet(options.width, (*shape, 1), preset=options.preset)
+    model = _build(options, shape, "float32")
     checkpoints.load_weights(model, weights)
     return model

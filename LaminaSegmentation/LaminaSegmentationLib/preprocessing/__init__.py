@@ -12,11 +12,12 @@ from .column import Column, find_column
 from .footprint import Survey, survey
 from .grid import GRID_SHAPE, normalize, region_of_interest, resample
 from .labels import CubeReport, stamp_cubes
-from .pipeline import Options, Prepared, prepare
+from .pipeline import PREPROCESSING_VERSION, Options, Prepared, prepare
 from .top_layer import TopLayer, find_top_layer
 
 __all__ = [
     "GRID_SHAPE",
+    "PREPROCESSING_VERSION",
     "Column",
     "CubeReport",
     "Options",

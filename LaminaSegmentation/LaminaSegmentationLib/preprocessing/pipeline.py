@@ -14,6 +14,9 @@ from .footprint import Survey, survey
 from .grid import DEFAULT_MARGIN_MM, GRID_SHAPE, LEAST_EXTENT_MM, normalize, region_of_interest, resample, scanned_mask
 from .top_layer import TopLayer, find_top_layer
 
+PREPROCESSING_VERSION = 1
+"""Raised whenever a scan would come out differently, so that no cached case of older code is used."""
+
 # Fainter than this the column is a guess. Speckle without a spine rates 0.06 to 0.09 (test_preprocessing.py), the
 # simulated scans 0.39 and more (Testing/benchmarks/preprocessing.py).
 _FAINT_COLUMN = 0.12

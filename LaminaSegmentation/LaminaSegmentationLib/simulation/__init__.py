@@ -7,6 +7,6 @@ figure measured on them is a figure about simulated scans and is called that whe
 """
 
 from .scan import SimulatedScan, simulate_scan
-from .styles import STYLES, Style, style_named
+from .styles import STYLES, Style, style_for_training, style_named
 
-__all__ = ["STYLES", "SimulatedScan", "Style", "simulate_scan", "style_named"]
+__all__ = ["STYLES", "SimulatedScan", "Style", "simulate_scan", "style_for_training", "style_named"]

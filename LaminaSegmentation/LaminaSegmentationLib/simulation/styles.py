@@ -224,3 +224,14 @@ def style_named(name: str) -> Style:
     except KeyError:
         known = ", ".join(sorted(STYLES))
         raise LaminaError(f"There is no simulation style called '{name}'; choose one of: {known}.") from None
+
+
+def style_for_training(name: str) -> Style:
+    """Return the style called ``name``; raise LaminaError when there is none, or no model may be trained on it."""
+    style = style_named(name)
+    if style.testing_only:
+        raise LaminaError(
+            f"Scans of style '{name}' are kept for tests, so that they tell how a model does on another scanner; "
+            f"train on style {' or '.join(sorted(other.name for other in STYLES.values() if not other.testing_only))}."
+        )
+    return style

@@ -2,16 +2,22 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
+import h5py
+import numpy as np
 import pytest
 
+from LaminaLabelingLib.files import read_markups, write_markups
+from LaminaLabelingLib.laminae import LaminaSet
 from LaminaSegmentationLib.__main__ import main
 from LaminaSegmentationLib.models import load_model
 from LaminaSegmentationLib.train_command import set_aside
 
-TRAIN = ["train", "--preset", "small", "--crop-rows", "32", "--epochs", "1", "--steps", "2", "--backend", "torch"]
+TRAIN = ["train", "--preset", "8", "--crop-rows", "32", "--epochs", "1", "--steps", "2", "--backend", "torch"]
+TRAIN += ["--monitor", "val_missed", "--normalization", "instance", "--training-seed", "7"]
 
 
 def lamina(*arguments):
@@ -53,6 +59,12 @@ def test_the_card_says_how_it_was_made(trained):
     assert card["training"]["steps"] == 2
     assert card["training"]["backend"] == "torch"
     assert card["architecture"]["width"] == 8
+    assert card["architecture"]["normalization"] == "instance"
+    assert card["training"]["monitor"] == "val_missed"
+    assert card["training"]["seed"] == 7
+    assert card["training"]["precision"] == "float32"
+    assert card["training"]["momentum"] is None
+    assert card["evaluation"]["figures"]["d3d_total_voxels"] > 0
     assert card["intended_use"] == "research only"
     assert card["input"]["preprocessing"]["margin"] == 30.0
 
@@ -81,3 +93,124 @@ def test_a_second_run_does_not_overwrite_the_first(trained):
     done = lamina(*TRAIN, "--data", folder / "data" / "dataset.json", "-o", folder / "out")
     assert done.returncode == 2
     assert "--force" in done.stderr
+
+
+def entry(folder, number, **changes):
+    return {
+        "image": str(folder / "data" / f"scan_{number:04d}.nrrd"),
+        "label": str(folder / "data" / f"scan_{number:04d}.mrk.json"),
+        **changes,
+    }
+
+
+@pytest.mark.parametrize(
+    ("second", "words"),
+    [
+        ({"label": "none.mrk.json"}, "Entry 1 of 'validation' in 'dataset.json' names the label"),
+        ({"image": "damaged.nrrd"}, "Entry 1 of 'validation' in 'dataset.json' ('damaged.nrrd') cannot be used"),
+        ({"label": "far.mrk.json"}, "outside the scan"),
+        ({"label": "empty.mrk.json"}, "has no laminae"),
+        ({"label": "many.mrk.json"}, "35 laminae"),
+        ({"patient": "1"}, "patient '1' is also in 'training'"),
+    ],
+)
+def test_a_scan_that_cannot_be_used_ends_training_before_it_starts(trained, tmp_path, second, words, capsys):
+    folder, _ = trained
+    truth = read_markups(folder / "data" / "scan_0001.mrk.json")
+    shifted = {name: np.add(point, (0.0, 0.0, 900.0)) for name, point in truth.positions().items()}
+    write_markups(LaminaSet.from_positions(shifted), tmp_path / "far.mrk.json")
+    write_markups(LaminaSet(), tmp_path / "empty.mrk.json")
+    more = LaminaSet.from_positions({**truth.positions(), "T13L": truth["T12L"].position})
+    write_markups(more, tmp_path / "many.mrk.json")
+    (tmp_path / "damaged.nrrd").write_bytes((folder / "data" / "scan_0001.nrrd").read_bytes()[:3000])
+    data = tmp_path / "dataset.json"
+    lists = {"training": [entry(folder, 0, patient="1")], "validation": [entry(folder, 1, patient="2") | second]}
+    data.write_text(json.dumps(lists))
+    given = ["train", "--data", str(data), "--cache", str(folder / "cache"), "-o", str(tmp_path / "out")]
+    assert main(given) == 2
+    assert words in capsys.readouterr().err
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--loss", "l2", "centroid"),
+        ("--preset", "7", "paper, 32, 16, 8"),
+        ("--momentum", "1.5", "momentum"),
+        ("--recalibrate", "-1", "recalibrate"),
+        ("--devices", "0", "devices"),
+        ("--start-from", "no-such-model", "no-such-model"),
+    ],
+)
+def test_a_wrong_option_ends_training_before_scans_are_read(tmp_path, option, value, words, capsys):
+    assert main(["train", "--data", str(tmp_path / "none.json"), option, value, "-o", str(tmp_path / "out")]) == 2
+    assert words in capsys.readouterr().err
+
+
+def arrays_of(weights):
+    """All floating-point arrays of a weights file, by name."""
+    found = {}
+    with h5py.File(weights) as file:
+
+        def take(name, item):
+            if isinstance(item, h5py.Dataset) and item.dtype.kind == "f":
+                found[name] = item[()]
+
+        file.visititems(take)
+    return found
+
+
+def test_a_model_of_another_width_is_no_start(tmp_path, capsys):
+    given = ["train", "--data", str(tmp_path / "none.json"), "--preset", "8", "--start-from", "simulated-unet"]
+    assert main([*given, "-o", str(tmp_path / "out")]) == 2
+    assert "has width 16 and batch normalization, this network 8 and batch" in capsys.readouterr().err
+
+
+def test_training_goes_on_from_a_model(trained, tmp_path):
+    folder, _ = trained
+    start = folder / "out" / "custom"
+    given = ["--data", folder / "data" / "dataset.json", "--cache", folder / "cache", "--start-from", start]
+    done = lamina(*TRAIN, *given, "--learning-rate", "1e-12", "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    again, before = load_model(tmp_path / "out" / "custom"), load_model(start)
+    assert again.card["training"]["started_from"] == "custom"
+    theirs, ours = arrays_of(before.weights), arrays_of(again.weights)
+    assert theirs.keys() == ours.keys() and len(theirs) > 20
+    for name, values in theirs.items():
+        np.testing.assert_allclose(ours[name], values, atol=1e-9, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["--simulated", "2", "--style", "portable"], "kept for tests"),
+        (["--simulated", "2", "--seed", "5"], "1000000"),
+    ],
+)
+def test_what_is_kept_for_tests_is_not_trained_on(tmp_path, given, words, capsys):
+    assert main(["train", *given, "-o", str(tmp_path / "out")]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_ctrl_c_writes_the_best_model_and_resume_goes_on(trained, tmp_path):
+    folder, _ = trained
+    given = [*TRAIN, "--epochs", "200", "--data", folder / "data" / "dataset.json", "--cache", folder / "cache"]
+    command = [sys.executable, "-m", "LaminaSegmentationLib", *map(str, given), "-o", str(tmp_path / "out"), "--json"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        lines, sent = [], False
+        for line in process.stdout:
+            lines.append(json.loads(line))
+            if lines[-1].get("epoch") == 2 and not sent:
+                process.send_signal(signal.SIGINT)
+                sent = True
+    assert process.returncode == 0
+    assert lines[-1]["ended_by"] == "user"
+    done = lines[-1]["epochs"]
+    assert load_model(tmp_path / "out" / "custom").card["training"]["epochs"] == done >= 1
+    resumed = lamina(*given, "--epochs", done + 1, "--resume", "-o", tmp_path / "out", "--json")
+    assert resumed.returncode == 0, resumed.stderr
+    result = json.loads(resumed.stdout.splitlines()[-1])
+    assert (result["epochs"], result["ended_by"]) == (done + 1, "epochs")
+    assert (tmp_path / "out" / "custom.old-1" / "card.json").is_file()

@@ -50,8 +50,20 @@ def test_the_papers_network_has_23_million_parameters():
     assert model.input_shape == model.output_shape == (None, 384, 96, 48, 1)
 
 
-def test_the_default_network_is_of_width_16():
-    assert build_unet().count_params() == hand_count(16) == 1_462_401
+@pytest.mark.parametrize(
+    ("preset", "alias", "width", "parameters"),
+    [("32", "large", 32, 5_841_665), ("16", "default", 16, 1_462_401), ("8", "small", 8, 366_593)],
+)
+def test_the_other_presets_are_of_the_width_that_they_are_named_after(preset, alias, width, parameters):
+    assert build_unet(preset=preset).count_params() == hand_count(width) == parameters
+    assert PRESETS[preset] is PRESETS[alias]
+    assert PRESETS[preset].width == width
+
+
+@pytest.mark.parametrize("normalization", network.NORMALIZATIONS)
+def test_parameters_are_counted_for_each_normalization(normalization):
+    model = build_unet(4, (*GRID, 1), normalization=normalization)
+    assert model.count_params() == count_parameters(4, normalization)
 
 
 def test_the_stages_follow_figure_2():
@@ -150,7 +162,7 @@ def test_a_size_that_is_no_multiple_of_8_is_refused(shape):
     ("options", "message"),
     [
         ({"width": 0}, "width"),
-        ({"preset": "huge"}, "paper, default, small, large"),
+        ({"preset": "huge"}, "paper, 32, 16, 8, default, small, large"),
         ({"normalization": "layer"}, "batch, instance, group"),
         ({"momentum": 1.0}, "momentum"),
         ({"dropout": -0.1}, "dropout"),

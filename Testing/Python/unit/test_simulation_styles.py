@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from LaminaLabelingLib.anatomy import SLOTS
-from LaminaSegmentationLib.simulation import STYLES, simulate_scan, style_named
+from LaminaLabelingLib.errors import LaminaError
+from LaminaSegmentationLib.simulation import STYLES, simulate_scan, style_for_training, style_named
 from LaminaSegmentationLib.simulation.anatomy import draw_spine
 from LaminaSegmentationLib.simulation.bones import bones_of, lamina_surface
 from LaminaSegmentationLib.simulation.echo import Probe, render_frames, tissue_level
@@ -113,3 +114,8 @@ def test_scans_of_every_style_hold_all_laminae(name):
 
 def test_one_style_is_kept_for_tests_alone():
     assert [name for name, style in STYLES.items() if style.testing_only] == ["portable"]
+    assert style_for_training("varied").name == "varied"
+    with pytest.raises(LaminaError, match=r"kept for tests.*clear or clinic or varied"):
+        style_for_training("portable")
+    with pytest.raises(LaminaError, match="no simulation style"):
+        style_for_training("grainy")

@@ -79,9 +79,14 @@ def test_progress_is_reported_after_each_step(trained):
     assert reports[-1].seconds_left < reports[10].seconds_left
 
 
-def test_nothing_but_the_three_files_is_left(trained):
+def test_nothing_but_the_four_files_is_left(trained):
     result, _ = trained
-    assert sorted(path.name for path in result.weights.parent.iterdir()) == ["best.weights.h5", "log.csv", "state.npz"]
+    assert sorted(path.name for path in result.weights.parent.iterdir()) == [
+        "best.weights.h5",
+        "log.csv",
+        "log.tfevents",
+        "state.npz",
+    ]
 
 
 def test_a_resumed_run_equals_an_unbroken_one(tmp_path):
