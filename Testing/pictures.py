@@ -1,8 +1,9 @@
-"""Make the pictures of simulated scans and of preprocessing that the README shows.
+"""Make the pictures of simulated scans and of preprocessing that README and docs show.
 
     python Testing/pictures.py
 
-Writes Simulation.png (a simulated scan beside the real phantom volume) and Preprocessing.png to Resources/Screenshots.
+Writes Simulation.png (a simulated scan beside the real phantom volume), Styles.png (patients as each style shows them)
+and Preprocessing.png to Resources/Screenshots.
 """
 
 from __future__ import annotations
@@ -81,6 +82,42 @@ def draw_simulation(seed: int, path: Path) -> None:
     figure.savefig(path, dpi=100, facecolor=figure.get_facecolor())
 
 
+def lamina_slab(scan: SimulatedScan) -> np.ndarray:
+    """Return the maximum over 4 mm at the depth of the laminae, row by row, (SI, LR)."""
+    volume = scan.volume
+    points = volume.to_index(np.array(list(scan.truth.positions().values())))
+    order = np.argsort(points[:, 0])
+    depth = np.interp(np.arange(volume.array.shape[0]), points[order, 0], points[order, 2])
+    half = 2.0 / volume.spacing[2]
+    return np.stack(
+        [row[:, max(int(at - half), 0) : int(at + half) + 1].max(axis=1) for row, at in zip(volume.array, depth)]
+    )
+
+
+def draw_styles(seeds: tuple[int, ...], path: Path) -> None:
+    """Draw the same patients' seeds in the style of the experiment, of training and of the other probe."""
+    styles = ("clinic", "varied", "portable")
+    figure = Figure(figsize=(14, 9), facecolor="#101418", layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, len(styles) * len(seeds))
+    for column, (style, seed) in enumerate((style, seed) for style in styles for seed in seeds):
+        scan = simulate_scan(seed, 0.7, style)
+        pixel = (scan.volume.spacing[0], scan.volume.spacing[1])
+        show(axes[column], lamina_slab(scan), pixel, f"{style}, seed {seed}", 255)
+        points = scan.volume.to_index(np.array(list(scan.truth.positions().values())))
+        axes[column].plot(
+            (points[:, 1] + 0.5) * pixel[1],
+            (points[:, 0] + 0.5) * pixel[0],
+            "o",
+            mfc="none",
+            mec="#ffb000",
+            ms=5,
+            mew=0.7,
+        )
+        axes[column].set_ylim(430, 0)
+    figure.savefig(path, dpi=90, facecolor=figure.get_facecolor())
+
+
 def main() -> None:
     """Make the pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -89,6 +126,7 @@ def main() -> None:
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     draw_simulation(options.seed, options.output / "Simulation.png")
+    draw_styles((400_000, 400_001, 400_004), options.output / "Styles.png")
     scan = simulate_scan(options.seed, 0.5)
     draw_steps(scan.volume, prepare(scan.volume), options.output / "Preprocessing.png")
 

@@ -40,6 +40,7 @@ def measure(seed: int, spacing: float, style: str, model, engine) -> dict:
     sides = sum(names[a][-1] != found_names[b][-1] for a, b in matching.pairs)
     return {
         "seed": seed,
+        "true": len(names),
         "found": len(matching.pairs),
         "missed": [names[index] for index in matching.unmatched_first],
         "false": len(matching.unmatched_second),
@@ -77,6 +78,7 @@ def main() -> int:
     scans = len(results)
     errors = np.concatenate([result["errors_mm"] for result in results])
     found = np.array([result["found"] for result in results])
+    true = np.array([result["true"] for result in results])
     false = np.array([result["false"] for result in results])
     named = [result for result in results if result["named"]]
     wrong = sum(result["found"] - result["names_right"] for result in named)
@@ -86,8 +88,11 @@ def main() -> int:
             f"{scans} at {options.spacing:g} mm, style {options.style}, seeds from {options.first_seed}",
         ),
         ("model, engine", f"{model.card['name']} {model.card['version']}, {engine.description}"),
-        ("found of 34 within 5 mm", f"mean {found.mean():.2f}, least {found.min()}"),
-        ("missed per scan", f"mean {34 - found.mean():.2f}"),
+        (
+            "found within 5 mm",
+            f"mean {found.mean():.2f} of {true.mean():.2f}, least {found.min()}, recall {found.sum() / true.sum():.3f}",
+        ),
+        ("missed per scan", f"mean {np.mean(true - found):.2f}"),
     ]
     for region, vertebrae in REGIONS.items():
         missed = sum(name[:-1] in vertebrae for result in results for name in result["missed"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.ndimage import map_coordinates
@@ -21,6 +21,8 @@ DEFAULT_SPACING_MM = 0.38
 
 FRAME_STEP_MM = 0.8
 
+# A hand turns a probe about a point behind its face, at most as far as the apex of a wide convex probe.
+_PIVOT_MM = 66.0
 _LINEAR_RADIUS_MM = 600.0
 _LINEAR_WIDTH_MM = (44.0, 66.0)
 
@@ -85,7 +87,7 @@ def simulate_scan(seed: int, spacing: float = DEFAULT_SPACING_MM, style: Style |
     first = spine.vertebrae[0].center[0] - rng.uniform(9.0, 13.0)
     last = spine.vertebrae[-1].center[0] + rng.uniform(14.0, 20.0)
     ordinates = np.arange(first, last, FRAME_STEP_MM)
-    poses = draw_poses(rng, spine, ordinates, style)
+    poses = _pivoted(draw_poses(rng, spine, ordinates, style), probe)
     grey = _acquire(rng, spine, probe, poses, style)
     loss = grey.loss
     present = draw_gaps(rng, ordinates, style)
@@ -95,10 +97,12 @@ def simulate_scan(seed: int, spacing: float = DEFAULT_SPACING_MM, style: Style |
     truth, visibility = {}, {}
     for vertebra in spine.vertebrae:
         for side, letter in ((-1, "L"), (1, "R")):
+            surface = lamina_surface(vertebra, side)
+            if not _in_field_of_view(surface, poses, probe):
+                continue
             name = vertebra.name + letter
-            position = to_ras(lamina_surface(vertebra, side))
-            truth[name] = position
-            visibility[name] = _visibility(volume, position)
+            truth[name] = to_ras(surface)
+            visibility[name] = _visibility(volume, truth[name])
     laminae = LaminaSet()
     for name, position in truth.items():
         laminae = laminae.with_lamina(
@@ -127,6 +131,22 @@ def _draw_probe(rng: np.random.Generator, spine: Spine, style: Style) -> Probe:
         radius, half_angle = _LINEAR_RADIUS_MM, rng.uniform(*_LINEAR_WIDTH_MM) / 2 / _LINEAR_RADIUS_MM
     depth = max(46.0, max(v.depth for v in spine.vertebrae) + rng.uniform(12.0, 16.0))
     return Probe(radius=radius, half_angle=half_angle, depth=depth)
+
+
+def _pivoted(poses: Poses, probe: Probe) -> Poses:
+    """Let a probe roll about a point close behind its face, also one whose lines meet far behind it."""
+    behind = max(probe.radius - _PIVOT_MM, 0.0)
+    right = poses.right - behind * np.sin(poses.roll)
+    return replace(poses, right=right, anterior=poses.anterior + behind * (1.0 - np.cos(poses.roll)))
+
+
+def _in_field_of_view(point: np.ndarray, poses: Poses, probe: Probe) -> bool:
+    """Whether the beam passes over an IRA point; where the probe was lifted counts as passed over."""
+    frame = int(np.abs(poses.ordinate - point[0]).argmin())
+    x = point[1] - poses.right[frame]
+    y = point[2] - (poses.anterior[frame] - probe.radius)
+    depth, angle = np.hypot(x, y) - probe.radius, np.arctan2(x, y) - poses.roll[frame]
+    return bool(0.0 <= depth <= probe.depth and abs(angle) <= probe.half_angle)
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,7 @@ STYLES: dict[str, Style] = {
         ),
         Style(
             name="varied",
-            version=1,
+            version=2,
             description="clinic with every setting of the scanner and the sweep varied widely; for training",
             cobb_sd=13.0,
             bone_db=(14.0, 27.0),

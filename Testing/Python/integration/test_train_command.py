@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 
 import h5py
 import numpy as np
@@ -198,7 +199,9 @@ def test_ctrl_c_writes_the_best_model_and_resume_goes_on(trained, tmp_path):
     given = [*TRAIN, "--epochs", "200", "--data", folder / "data" / "dataset.json", "--cache", folder / "cache"]
     command = [sys.executable, "-m", "LaminaSegmentationLib", *map(str, given), "-o", str(tmp_path / "out"), "--json"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    # A shell that starts the tests in the background makes their children ignore Ctrl-C.
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, preexec_fn=heard) as process:
         lines, sent = [], False
         for line in process.stdout:
             lines.append(json.loads(line))

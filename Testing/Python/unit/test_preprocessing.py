@@ -152,7 +152,7 @@ def test_the_top_layer_keeps_every_lamina_and_removes_what_is_above(coarse_scan,
     cut = prepared_scan.survey.at_full_size(prepared_scan.top_layer.cut, volume.array.shape[:2])
     clearance = (points[:, 2] - cut[tuple(np.round(points[:, :2]).astype(int).T)]) * volume.spacing[2]
     assert clearance.min() > 0.0
-    assert np.median(clearance) < 8.0
+    assert np.median(clearance) < 8.5
 
 
 @pytest.mark.parametrize("seed", [80, 86, 100_002, 100_023])
@@ -164,7 +164,7 @@ def test_the_end_of_the_fan_is_not_taken_for_shadow(seed):
     cut = prepared.survey.at_full_size(prepared.top_layer.cut, scan.volume.array.shape[:2])
     clearance = (points[:, 2] - cut[tuple(np.round(points[:, :2]).astype(int).T)]) * scan.volume.spacing[2]
     assert clearance.min() > 0.5
-    assert np.median(clearance) < 8.5
+    assert np.median(clearance) < 9.5
 
 
 def test_a_larger_clearance_raises_the_cut_by_as_much(coarse_scan):
@@ -229,7 +229,10 @@ def test_a_partial_scan_keeps_the_scale_of_a_whole_one(coarse_scan):
     part = prepare(coarse_scan.volume.crop((slice(0, 150), slice(None), slice(None))))
     assert 0.8 < part.grid.spacing[0] < 1.2
     assert 0.8 < whole.grid.spacing[0] < 1.2
-    points = np.array([p for n, p in coarse_scan.truth.positions().items() if n in ("T2L", "T3R", "T4L")])
+    names = ("T1L", "T1R", "T2L", "T2R", "T4L", "T4R")
+    points = np.array([p for n, p in coarse_scan.truth.positions().items() if n in names])
+    place = np.round(coarse_scan.volume.to_index(points)).astype(int)
+    assert coarse_scan.volume.array[tuple(place.T)].all(), "none of these lies where the probe was lifted"
     index = np.round(part.grid.to_index(points)).astype(int)
     assert all(part.scanned[tuple(place)] for place in index)
 

@@ -11,7 +11,8 @@ from LaminaSegmentationLib.simulation import STYLES, simulate_scan, style_for_tr
 from LaminaSegmentationLib.simulation.anatomy import draw_spine
 from LaminaSegmentationLib.simulation.bones import bones_of, lamina_surface
 from LaminaSegmentationLib.simulation.echo import Probe, render_frames, tissue_level
-from LaminaSegmentationLib.simulation.scan import _draw_probe
+from LaminaSegmentationLib.simulation.faults import Poses, draw_poses
+from LaminaSegmentationLib.simulation.scan import _draw_probe, _in_field_of_view, _pivoted
 
 PROBE = Probe(radius=55.0, half_angle=0.45, depth=46.0, lines=48)
 
@@ -100,6 +101,33 @@ def test_the_lines_of_a_linear_probe_are_all_but_parallel():
     bottom = 2 * (probe.radius + probe.depth) * np.sin(probe.half_angle)
     assert 44.0 <= surface <= 66.0
     assert bottom / surface < 1.15
+
+
+def test_a_linear_probe_rolls_about_its_face():
+    generator = np.random.default_rng(2)
+    style = changed(linear_probe=1.0, wobble=(0.0, 0.0), cobb_mean=40.0)
+    spine = draw_spine(generator, style)
+    probe = _draw_probe(generator, spine, style)
+    poses = draw_poses(generator, spine, np.arange(0.0, 300.0, 2.0), style)
+    turned = _pivoted(poses, probe)
+    # The middle line moves as that of a convex probe of 66 mm would; about the distant apex it moved ten times as far.
+    for depth in (0.0, 20.0):
+        reach = probe.radius + depth
+        right = turned.right + reach * np.sin(turned.roll)
+        anterior = turned.anterior - probe.radius + reach * np.cos(turned.roll)
+        np.testing.assert_allclose(right - poses.right, (66.0 + depth) * np.sin(poses.roll), atol=1e-9)
+        np.testing.assert_allclose(anterior - poses.anterior, (66.0 + depth) * np.cos(poses.roll) - 66.0, atol=1e-9)
+    assert np.abs(np.degrees(poses.roll)).max() > 2.0
+
+
+def test_the_truth_leaves_out_what_the_beam_never_passes_over():
+    probe = Probe(radius=55.0, half_angle=0.45, depth=46.0)
+    level = np.zeros(50)
+    poses = Poses(np.arange(50.0), level, level, level, np.zeros((50, 3)))
+    inside = {"middle": (25.0, 0.0, 20.0), "edge": (25.0, 30.0, 20.0), "deep": (25.0, 0.0, 45.0)}
+    outside = {"beside": (25.0, 40.0, 20.0), "deeper": (25.0, 0.0, 47.0), "above": (25.0, 0.0, -1.0)}
+    assert all(_in_field_of_view(np.array(point), poses, probe) for point in inside.values())
+    assert not any(_in_field_of_view(np.array(point), poses, probe) for point in outside.values())
 
 
 @pytest.mark.parametrize("name", ["varied", "portable"])
