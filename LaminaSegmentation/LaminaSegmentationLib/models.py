@@ -188,6 +188,12 @@ def check_card(card: Any) -> None:
     if errors:
         field = ".".join(str(part) for part in errors[0].path) or "the card"
         raise LaminaError(f'The model card is not valid: "{field}": {errors[0].message}.')
+    try:
+        json.dumps(card, allow_nan=False)
+    except ValueError as error:
+        raise LaminaError(
+            "The model card is not valid: a figure in it is not a finite number; leave it out."
+        ) from error
     architecture = card["architecture"]
     expected = count_parameters(architecture["width"], _normalization(architecture))
     if architecture["parameters"] != expected:

@@ -183,6 +183,13 @@ def test_a_card_that_belies_its_network_is_refused():
         check_card(changed("architecture.preset", "huge"))
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_card_holds_finite_figures_only(value):
+    evaluation = {"data": "10 simulated scans", "figures": {"dice": value}}
+    with pytest.raises(LaminaError, match="finite"):
+        check_card(full_card(evaluation=evaluation))
+
+
 def test_an_existing_bundle_is_not_overwritten(tiny_bundle):
     before = (tiny_bundle.folder / "card.json").read_bytes()
     with pytest.raises(LaminaError, match="nothing is overwritten"):
