@@ -82,7 +82,7 @@ def parser() -> argparse.ArgumentParser:
         "Simulate a scan that the model was not trained on, find its laminae and compare them with the truth.",
     )
     demo.add_argument("--seed", type=int, default=2026, help="which simulated patient: 0 to 999999")
-    demo.add_argument("--style", default="clinic", help="kind of simulated scan: clinic or clear")
+    demo.add_argument("--style", default="clinic", help="kind of simulated scan: clinic, varied, portable or clear")
     demo.add_argument("--spacing", type=float, default=0.38, help="voxel size in mm")
     model(demo)
     output(demo, "folder for the scan and the results")
@@ -96,7 +96,7 @@ def parser() -> argparse.ArgumentParser:
     simulate.add_argument(
         "--seed", type=int, required=True, help="seed of the first scan; use 1000000 or more for training"
     )
-    simulate.add_argument("--style", default="clinic", help="kind of scan: clinic or clear")
+    simulate.add_argument("--style", default="clinic", help="kind of scan: clinic, varied, portable or clear")
     simulate.add_argument("--spacing", type=float, default=0.38, help="voxel size in mm")
     simulate.add_argument(
         "--split", default=None, metavar="A,B,C", help="share of training, validation and test scans, such as 50,10,10"
