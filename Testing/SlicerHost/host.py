@@ -81,11 +81,13 @@ class Host:
         import slicer.i18n
         import slicer.packaging
         import slicer.parameterNodeWrapper
+        import slicer.SampleData
         import slicer.ScriptedLoadableModule
 
         from .modules_manager import qSlicerScriptedLoadableModule
 
         slicer.qSlicerScriptedLoadableModule = qSlicerScriptedLoadableModule
+        sys.modules["SampleData"] = slicer.SampleData  # a module of its own in Slicer
 
     def _on_exception(self, kind, error, trace):
         """Keep what a slot raised: Slicer prints it to the Python console and goes on, and so does Qt here."""

@@ -1,10 +1,13 @@
-"""The layout of the views: a large coronal one, with the sagittal and the axial one beside it."""
+"""The layout manager: slice and plot views, arranged as the layout node describes in XML."""
+
+import xml.etree.ElementTree as ElementTree
 
 import slicer
 import vtk
-from PySide6 import QtWidgets
+from PySide6 import QtCore, QtWidgets
 
-from .errors import not_imitated
+from .errors import NotImitatedError, not_imitated
+from .plot_view import qMRMLPlotWidget
 from .slice_view import qMRMLSliceWidget, register_displayable_managers
 
 # Slicer's names, letters and colors of its three slice views.
@@ -16,13 +19,17 @@ _VIEWS = (
 
 
 class qSlicerLayoutManager:
-    """The three slice views of Slicer. The arrangement is fixed: there is no 3D view, table or plot."""
+    """The three slice views and one plot view of Slicer.
+
+    An arrangement that is made of these is shown as its description says. Where one has a view that is not imitated
+    (3D, tables), that place says so.
+    """
 
     def __init__(self, application_logic, scene):
         register_displayable_managers(application_logic)
         slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene)
         self._logics = vtk.vtkCollection()
-        self._widgets = {}
+        logics = {}
         for name, letter, orientation, color in _VIEWS:
             logic = slicer.vtkMRMLSliceLogic()
             logic.SetMRMLApplicationLogic(application_logic)
@@ -33,26 +40,76 @@ class qSlicerLayoutManager:
             node.SetOrientation(orientation)
             node.SetMappedInLayout(True)
             self._logics.AddItem(logic)
-            self._widgets[name] = qMRMLSliceWidget(logic)
+            logics[name] = logic
+        # The views look here for the slices whose intersections they draw.
         application_logic.SetSliceLogics(self._logics)
-        self._viewport = self._arrange()
+        self._widgets = {name: qMRMLSliceWidget(logic) for name, logic in logics.items()}
+        self._plot = qMRMLPlotWidget(scene)
+        self._viewport = QtWidgets.QWidget()
+        self._viewport.setLayout(QtWidgets.QVBoxLayout())
+        self._viewport.layout().setContentsMargins(0, 0, 0, 0)
+        self._logic = slicer.vtkMRMLLayoutLogic()
+        self._logic.SetMRMLScene(scene)
+        self._shown = None
+        layout_node = self._logic.GetLayoutNode()
+        layout_node.SetViewArrangement(layout_node.SlicerLayoutFourUpView)
+        layout_node.AddObserver("ModifiedEvent", lambda *_: self._arrange())
+        self._arrange()
 
     def __getattr__(self, name):
         raise not_imitated("app.layoutManager()", name)
 
+    def layoutLogic(self):
+        return self._logic
+
+    def setLayout(self, number):
+        self._logic.GetLayoutNode().SetViewArrangement(number)
+
+    @property
+    def layout(self):
+        return self._logic.GetLayoutNode().GetViewArrangement()
+
     def _arrange(self):
-        viewport = QtWidgets.QWidget()
-        layout = QtWidgets.QGridLayout(viewport)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(3)
-        layout.addWidget(self._widgets["Green"], 0, 0, 2, 1)
-        layout.addWidget(self._widgets["Yellow"], 0, 1)
-        layout.addWidget(self._widgets["Red"], 1, 1)
-        layout.setColumnStretch(0, 1)
-        layout.setColumnStretch(1, 1)
-        layout.setRowStretch(0, 3)
-        layout.setRowStretch(1, 2)
-        return viewport
+        """Build the arrangement anew when its description has changed."""
+        description = self._logic.GetLayoutNode().GetCurrentLayoutDescription()
+        if not description or description == self._shown:
+            return
+        self._shown = description
+        holder = self._viewport.layout()
+        for widget in (*self._widgets.values(), self._plot):
+            widget.hide()
+            widget.setParent(self._viewport)
+        while holder.count():
+            holder.takeAt(0).widget().deleteLater()
+        holder.addWidget(self._build(ElementTree.fromstring(description)))
+
+    def _build(self, element):
+        if element.tag == "view":
+            return self._view(element)
+        if element.get("type") not in ("horizontal", "vertical"):
+            raise NotImitatedError(f"SlicerHost cannot arrange views as {element.get('type')}.")
+        horizontal = element.get("type") == "horizontal"
+        splitter = QtWidgets.QSplitter(QtCore.Qt.Horizontal if horizontal else QtCore.Qt.Vertical)
+        sizes = []
+        for item in element.findall("item"):
+            splitter.addWidget(self._build(item[0]))
+            sizes.append(int(item.get("splitSize", "500")))
+        splitter.setSizes(sizes)
+        for index, size in enumerate(sizes):
+            splitter.setStretchFactor(index, size)
+        return splitter
+
+    def _view(self, element):
+        name = element.get("singletontag")
+        widget = self._widgets.get(name)
+        if element.get("class") == "vtkMRMLPlotViewNode":
+            widget = self._plot
+        if widget is None:
+            widget = QtWidgets.QLabel(f"{element.get('class')} {name}: not imitated")
+            widget.setAlignment(QtCore.Qt.AlignCenter)
+            return widget
+        widget.show()
+        return widget
 
     def viewport(self):
         return self._viewport
@@ -62,6 +119,11 @@ class qSlicerLayoutManager:
 
     def sliceWidget(self, name):
         return self._widgets.get(name)
+
+    plotViewCount = 1
+
+    def plotWidget(self, index):
+        return self._plot if index == 0 else None
 
     def mrmlSliceLogics(self):
         return self._logics

@@ -132,6 +132,8 @@ def _connector(widget, name, parameter):
         return _Connector(name, widget.textChanged, lambda: widget.text, widget.setText)
     if kind is qt.QSpinBox and parameter.type is int:
         return _Connector(name, widget.valueChanged, lambda: widget.value, widget.setValue)
+    if kind is qt.QDoubleSpinBox and parameter.type is float:
+        return _Connector(name, widget.valueChanged, lambda: widget.value, widget.setValue)
     if kind is slicer.qMRMLNodeComboBox and parameter.is_node:
         widget.nodeTypes = [parameter.type.__name__]
         return _Connector(name, widget.currentNodeChanged, widget.currentNode, widget.setCurrentNode)
