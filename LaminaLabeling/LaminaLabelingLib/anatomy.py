@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from LaminaLabelingLib.errors import LaminaError
+from LaminaLabelingLib.i18n import tr as _
 
 THORACIC = tuple(f"T{number}" for number in range(1, 13))
 LUMBAR = tuple(f"L{number}" for number in range(1, 6))
@@ -45,8 +46,10 @@ class Numbering:
     def __post_init__(self) -> None:
         if self.thoracic not in (11, 12, 13) or self.lumbar not in (4, 5, 6):
             raise LaminaError(
-                f"{self.thoracic} thoracic and {self.lumbar} lumbar vertebrae cannot be numbered: "
-                "give 11 to 13 thoracic and 4 to 6 lumbar ones."
+                _(
+                    "{thoracic} thoracic and {lumbar} lumbar vertebrae cannot be numbered: give 11 to 13 thoracic and "
+                    "4 to 6 lumbar ones."
+                ).format(thoracic=self.thoracic, lumbar=self.lumbar)
             )
 
     @property
@@ -82,7 +85,9 @@ class Numbering:
         """
         if vertebra not in self.vertebrae:
             raise LaminaError(
-                f'There is no vertebra "{vertebra}" here: it goes from T1 to T{self.thoracic} and L1 to L{self.lumbar}.'
+                _('There is no vertebra "{vertebra}" here: it goes from T1 to T{thoracic} and L1 to L{lumbar}.').format(
+                    vertebra=vertebra, thoracic=self.thoracic, lumbar=self.lumbar
+                )
             )
         if vertebra.startswith("L"):
             return "L1-L5"
@@ -137,8 +142,10 @@ def split_name(name: str) -> tuple[str, str]:
     match = _NAME.fullmatch(name)
     if match is None:
         raise LaminaError(
-            f'"{name}" is not the name of a lamina: use T1 to T13 or L1 to L6 followed by L or R, such as T6R, '
-            "or P01L, P01R, P02L and so on for vertebrae that are not numbered yet."
+            _(
+                "{name} is not the name of a lamina: use T1 to T13 or L1 to L6 followed by L or R, such as T6R, "
+                "or P01L, P01R, P02L and so on for vertebrae that are not numbered yet."
+            ).format(name=f'"{name}"')
         )
     return match["vertebra"], match["side"]
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from LaminaLabelingLib.errors import LaminaError
+from LaminaLabelingLib.i18n import tr as _
 
 
 @contextmanager
@@ -39,15 +40,19 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     temporary = path.with_name(f".{secrets.token_hex(6)}-{path.name}")
     try:
         if not path.parent.is_dir():
-            raise LaminaError(f'"{path.name}" cannot be written because its folder does not exist: make it first.')
+            raise LaminaError(
+                _('"{name}" cannot be written because its folder does not exist: make it first.').format(name=path.name)
+            )
         if path.is_dir():
-            raise LaminaError(f'"{path.name}" is a folder: give the name of a file to write.')
+            raise LaminaError(_('"{name}" is a folder: give the name of a file to write.').format(name=path.name))
         yield temporary
         temporary.replace(path)
     except OSError as error:
         raise LaminaError(
-            f'"{path.name}" could not be written ({error.strerror or "unknown reason"}): '
-            "check the space on the disk and your permission to write to the folder."
+            _(
+                "{name} could not be written ({reason}): check the space on the disk and your permission to write to "
+                "the folder."
+            ).format(name=f'"{path.name}"', reason=error.strerror or _("unknown reason"))
         ) from error
     finally:
         with suppress(OSError):

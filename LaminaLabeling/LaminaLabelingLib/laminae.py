@@ -1,113 +1,16 @@
-"""The laminae of one scan: a position, a review state, a source and a confidence for each name."""
+"""The laminae of one scan, by name."""
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 
 import numpy as np
 
-from LaminaLabelingLib.anatomy import Numbering, is_provisional, name_key, opposite, split_name
+from LaminaLabelingLib.anatomy import Numbering, is_provisional, name_key, opposite
 from LaminaLabelingLib.errors import LaminaError
+from LaminaLabelingLib.i18n import tr as _
+from LaminaLabelingLib.lamina import Lamina, Review, Source
 
-
-class Review(StrEnum):
-    """What a person has decided about a lamina."""
-
-    unset = "unset"
-    """Nothing yet: no position."""
-    unreviewed = "unreviewed"
-    """It has a position that nobody has confirmed."""
-    placed = "placed"
-    """It has a position that a person placed or confirmed."""
-    absent = "absent"
-    """A person said that it is not in this scan: no position."""
-
-
-class Source(StrEnum):
-    """Where a position comes from."""
-
-    detected = "detected"
-    """The network saw it."""
-    inferred = "inferred"
-    """Filled in from the neighbors; shown and written as "suggested", and it counts less in a measurement."""
-    manual = "manual"
-    """A person placed it."""
-
-
-@dataclass(frozen=True)
-class Lamina:
-    """One lamina.
-
-    Parameters
-    ----------
-    name : str
-        Such as ``"T6R"``, or provisional, ``"P03L"``.
-    position : sequence of 3 floats or None
-        RAS millimeters in the world of the scan's file. Kept as a tuple.
-    review : Review or str
-    source : Source or str or None
-        Required with a position; an unset lamina has none.
-    confidence : float or None
-        0 to 1; only with a position.
-
-    Raises
-    ------
-    LaminaError
-        If the name is not a lamina's name.
-    ValueError
-        If the fields contradict each other: an unset or absent lamina with a position, a placed or unreviewed one
-        without, a coordinate that is not finite, a confidence outside 0 to 1.
-    """
-
-    name: str
-    position: tuple[float, float, float] | None = None
-    review: Review = Review.unset
-    source: Source | None = None
-    confidence: float | None = None
-
-    def __post_init__(self) -> None:
-        split_name(self.name)
-        # The dataclass is frozen, and callers hand in arrays, strings and NumPy scalars: normalize them once, here.
-        object.__setattr__(self, "review", Review(self.review))
-        object.__setattr__(self, "source", None if self.source is None else Source(self.source))
-        if self.position is not None:
-            position = tuple(float(value) for value in self.position)
-            if len(position) != 3 or not all(math.isfinite(value) for value in position):
-                raise ValueError(f"{self.name}: a position is three finite numbers, not {position}")
-            object.__setattr__(self, "position", position)
-        if self.confidence is not None:
-            object.__setattr__(self, "confidence", float(self.confidence))
-            if not 0.0 <= self.confidence <= 1.0:
-                raise ValueError(f"{self.name}: the confidence {self.confidence} is not between 0 and 1")
-        self._check_consistency()
-
-    def _check_consistency(self) -> None:
-        if self.review in (Review.unreviewed, Review.placed):
-            if self.position is None:
-                raise ValueError(f"{self.name}: a lamina that is {self.review} needs a position")
-            if self.source is None:
-                raise ValueError(f"{self.name}: a lamina that is {self.review} needs a source")
-            return
-        if self.position is not None or self.confidence is not None:
-            raise ValueError(f"{self.name}: a lamina that is {self.review} has neither position nor confidence")
-        if self.review is Review.unset and self.source is not None:
-            raise ValueError(f"{self.name}: a lamina that is unset has no source")
-
-    @property
-    def vertebra(self) -> str:
-        """The vertebra's name, ``"T6"`` for ``T6R``."""
-        return split_name(self.name)[0]
-
-    @property
-    def side(self) -> str:
-        """The patient's side, ``"L"`` or ``"R"``."""
-        return split_name(self.name)[1]
-
-    @property
-    def is_suggested(self) -> bool:
-        """Whether the position was inferred, not seen and not placed by a person."""
-        return self.source is Source.inferred
+__all__ = ["Lamina", "LaminaSet", "Review", "Source"]
 
 
 class LaminaSet(Mapping[str, Lamina]):
@@ -137,11 +40,17 @@ class LaminaSet(Mapping[str, Lamina]):
         given = _by_name(laminae)
         for name in given:
             if is_provisional(name):
-                raise LaminaError(f"{name} is a provisional name: it cannot stand in a list of numbered vertebrae.")
+                raise LaminaError(
+                    _("{name} is a provisional name: it cannot stand in a list of numbered vertebrae.").format(
+                        name=name
+                    )
+                )
             if name not in self._numbering.slots:
                 raise LaminaError(
-                    f"{name} does not exist with {self._numbering.thoracic} thoracic and {self._numbering.lumbar} "
-                    "lumbar vertebrae: change the numbering of the list or the name."
+                    _(
+                        "{name} does not exist with {thoracic} thoracic and {lumbar} lumbar vertebrae: change the "
+                        "numbering of the list or the name."
+                    ).format(name=name, thoracic=self._numbering.thoracic, lumbar=self._numbering.lumbar)
                 )
         self._laminae = {name: given.get(name, Lamina(name)) for name in self._numbering.slots}
 
@@ -166,7 +75,11 @@ class LaminaSet(Mapping[str, Lamina]):
         given = _by_name(laminae)
         for name in given:
             if not is_provisional(name):
-                raise LaminaError(f"{name} names a numbered vertebra: it cannot stand in a list of provisional names.")
+                raise LaminaError(
+                    _("{name} names a numbered vertebra: it cannot stand in a list of provisional names.").format(
+                        name=name
+                    )
+                )
         result = cls()
         result._provisional = True
         result._laminae = {
@@ -333,7 +246,7 @@ class LaminaSet(Mapping[str, Lamina]):
             If the set is provisional, or holds a lamina that the other numbering does not have.
         """
         if self._provisional:
-            raise LaminaError("A list of provisional names has no numbering yet: name its vertebrae first.")
+            raise LaminaError(_("A list of provisional names has no numbering yet: name its vertebrae first."))
         return LaminaSet(numbering, [lamina for lamina in self.values() if lamina.review is not Review.unset])
 
     def swapped_sides(self) -> "LaminaSet":
@@ -367,14 +280,16 @@ class LaminaSet(Mapping[str, Lamina]):
         """
         for old in names:
             if old not in self:
-                raise LaminaError(f"{old} cannot be renamed because the list does not hold it.")
+                raise LaminaError(_("{name} cannot be renamed because the list does not hold it.").format(name=old))
         moved = [
             replace(lamina, name=names.get(lamina.name, lamina.name))
             for lamina in self.values()
             if lamina.review is not Review.unset
         ]
         if len({is_provisional(lamina.name) for lamina in moved}) == 2:
-            raise LaminaError("Either all pairs or none can carry provisional names: name the remaining pairs as well.")
+            raise LaminaError(
+                _("Either all pairs or none can carry provisional names: name the remaining pairs as well.")
+            )
         if numbering is None and not self._provisional:
             numbering = self._numbering
         if not moved and self._provisional:
@@ -391,6 +306,8 @@ def _by_name(laminae: Iterable[Lamina] | Mapping[str, Lamina]) -> dict[str, Lami
     result: dict[str, Lamina] = {}
     for lamina in laminae.values() if isinstance(laminae, Mapping) else laminae:
         if lamina.name in result:
-            raise LaminaError(f"{lamina.name} comes twice in the list: each lamina can have one position only.")
+            raise LaminaError(
+                _("{name} comes twice in the list: each lamina can have one position only.").format(name=lamina.name)
+            )
         result[lamina.name] = lamina
     return result

@@ -10,6 +10,33 @@ import itertools
 import numpy as np
 
 from LaminaLabelingLib.errors import LaminaError
+from LaminaLabelingLib.i18n import tr as _
+from LaminaLabelingLib.orientation_checks import (
+    check_plausible,
+    code_warnings,
+    depth_asymmetry,
+    scanned_extent_mm,
+    untrusted,
+)
+
+__all__ = [
+    "ARI",
+    "IRA",
+    "MAX_OBLIQUE_DEG",
+    "check_plausible",
+    "code_directions",
+    "code_warnings",
+    "depth_asymmetry",
+    "from_ira",
+    "ira_to_ijk",
+    "is_right_handed",
+    "nearest_code",
+    "parse_code",
+    "resolve_code",
+    "scanned_extent_mm",
+    "to_ira",
+    "untrusted",
+]
 
 IRA = "IRA"
 """The order of every array inside the library."""
@@ -23,10 +50,6 @@ MAX_OBLIQUE_DEG = 40.0
 _OPPOSITE = {"R": "L", "L": "R", "A": "P", "P": "A", "S": "I", "I": "S"}
 # RAS component and sign of each letter.
 _VECTOR = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "S": (2, 1), "I": (2, -1)}
-
-_MIN_LENGTH_RATIO = 1.2
-_MIN_ASYMMETRY = 0.12
-_SAMPLED_VOXELS = 2_000_000
 
 
 def parse_code(code: str) -> str:
@@ -49,17 +72,23 @@ def parse_code(code: str) -> str:
     letters = code.strip().upper()
     if len(letters) != 3:
         raise LaminaError(
-            f'The axis code "{code}" must have three letters, one for each axis of the file, for example LPS.'
+            _('The axis code "{code}" must have three letters, one for each axis of the file, for example LPS.').format(
+                code=code
+            )
         )
     wrong = [letter for letter in letters if letter not in _VECTOR]
     if wrong:
         raise LaminaError(
-            f'The axis code "{code}" contains "{wrong[0]}": use only R, L, A, P, S and I, for example LPS.'
+            _('The axis code "{code}" contains "{letter}": use only R, L, A, P, S and I, for example LPS.').format(
+                code=code, letter=wrong[0]
+            )
         )
     if len({_VECTOR[letter][0] for letter in letters}) != 3:
         raise LaminaError(
-            f'The axis code "{code}" names one axis twice: use one letter of R or L, one of A or P and one of S or I, '
-            "for example LPS."
+            _(
+                "The axis code {code} names one axis twice: use one letter of R or L, one of A or P and one of S or I, "
+                "for example LPS."
+            ).format(code=f'"{code}"')
         )
     return letters
 
@@ -195,172 +224,27 @@ def resolve_code(requested: str, ijk_to_ras: np.ndarray) -> tuple[str, list[str]
     own, angle = nearest_code(ijk_to_ras)
     if requested.strip().lower() == "auto":
         if angle > MAX_OBLIQUE_DEG:
-            raise untrusted(f"its axes are up to {angle:.0f} degrees away from the patient's")
+            problem = _(
+                "The orientation of this scan cannot be trusted because its axes are up to {angle:.0f} degrees away "
+                "from the patient's"
+            )
+            raise untrusted(problem.format(angle=angle))
         return own, []
     code = parse_code(requested)
     file_is_right_handed = bool(np.linalg.det(np.asarray(ijk_to_ras, dtype=float)[:3, :3]) > 0)
     if not is_right_handed(code) and code != own:
         mirror = code.translate(str.maketrans("LR", "RL"))
         raise LaminaError(
-            f"The axis code {code} is left-handed and would swap the patient's left and right: check it, perhaps "
-            f"{mirror} is meant."
+            _(
+                "The axis code {code} is left-handed and would swap the patient's left and right: check it, perhaps "
+                "{mirror} is meant."
+            ).format(code=code, mirror=mirror)
         )
     if is_right_handed(code) and not file_is_right_handed:
         return code, [
-            f"The file's own axes are left-handed ({own}) but {code} is right-handed, so the scan is shown mirrored in "
-            "3D Slicer: check left and right."
+            _(
+                "The file's own axes are left-handed ({own}) but {code} is right-handed, so the scan is shown mirrored "
+                "in 3D Slicer: check left and right."
+            ).format(own=own, code=code)
         ]
     return code, []
-
-
-def untrusted(reason: str) -> LaminaError:
-    """Return the error that says that the orientation cannot be trusted, and what to give instead."""
-    return LaminaError(
-        f"The orientation of this scan cannot be trusted because {reason}: give the axis code with --axes, for example "
-        "--axes LPS, one letter for the direction in which each of the file's axes runs."
-    )
-
-
-def scanned_extent_mm(array: np.ndarray, spacing: np.ndarray) -> np.ndarray:
-    """Return the size of the box around everything that was scanned (is not zero).
-
-    Measured on a subsampled array, so good to a few voxels.
-
-    Parameters
-    ----------
-    array : ndarray, 3 axes
-    spacing : ndarray, shape (3,)
-        Millimeters per axis.
-
-    Returns
-    -------
-    ndarray, shape (3,)
-        Millimeters per axis; zeros if nothing was scanned.
-    """
-    sampled, steps = _subsample(array)
-    scanned = sampled != 0
-    extent = np.zeros(3)
-    for axis in range(3):
-        occupied = np.flatnonzero(scanned.any(axis=tuple(other for other in range(3) if other != axis)))
-        if len(occupied):
-            voxels = min((occupied[-1] - occupied[0] + 1) * steps[axis], array.shape[axis])
-            extent[axis] = voxels * spacing[axis]
-    return extent
-
-
-def check_plausible(array: np.ndarray, spacing: np.ndarray) -> None:
-    """Check from the data that an array which should be in IRA order can be a patient's spine in that order.
-
-    A tracked freehand volume is often stored in the tracker's or the phantom's frame, and its directions then look
-    like a patient's without being so. Two things give it away: the spine runs along the longest side, and the probe
-    stands on the back, so that along axis 2 a scan begins with bright skin and ends in dark shadow. Left and right,
-    or a spine that is upside down, cannot be told from the data.
-
-    Parameters
-    ----------
-    array : ndarray, 3 axes
-        IRA order, by the file's own directions.
-    spacing : ndarray, shape (3,)
-        Millimeters per axis.
-
-    Raises
-    ------
-    LaminaError
-        If it cannot be.
-    """
-    if reason := _implausible_length(array, spacing) or _implausible_side(array):
-        raise untrusted(f"by its directions {reason}")
-
-
-def code_warnings(array: np.ndarray, spacing: np.ndarray, code: str, whole_mm: float) -> list[str]:
-    """Check from the data, as `check_plausible` does, an axis code that the user gave, who may know better.
-
-    Parameters
-    ----------
-    array : ndarray, 3 axes
-        IRA order, by the code.
-    spacing : ndarray, shape (3,)
-        Millimeters per axis.
-    code : str
-    whole_mm : float
-        A scan without a side of this length is partial: it need not be longest along the spine nor show skin and
-        shadow, so that only a probe on the wrong side counts.
-
-    Returns
-    -------
-    list of str
-        One warning or none.
-    """
-    partial = scanned_extent_mm(array, spacing).max() < whole_mm
-    reason = "" if partial else _implausible_length(array, spacing)
-    reason = reason or _implausible_side(array, only_opposite=partial)
-    if not reason:
-        return []
-    return [f"With the axes {code} the scan does not look like a spine seen from behind ({reason}): check the code."]
-
-
-def _implausible_length(array: np.ndarray, spacing: np.ndarray) -> str:
-    """Return why the array cannot have the spine along axis 0; empty if it can."""
-    extent = scanned_extent_mm(array, spacing)
-    if extent[0] >= _MIN_LENGTH_RATIO * max(extent[1:]):
-        return ""
-    return (
-        f"the spine would be {extent[0]:.0f} mm long, but the scan is {extent[1]:.0f} mm wide and "
-        f"{extent[2]:.0f} mm deep"
-    )
-
-
-def _implausible_side(array: np.ndarray, only_opposite: bool = False) -> str:
-    """Return why the probe cannot have stood at the start of axis 2; empty if it can."""
-    depth = depth_asymmetry(array, axis=2)
-    width = depth_asymmetry(array, axis=1)
-    if depth <= -_MIN_ASYMMETRY and abs(depth) > abs(width):
-        return "the probe would have stood on the patient's front"
-    if not only_opposite and (depth < _MIN_ASYMMETRY or depth <= abs(width)):
-        return "no bright skin lies on the patient's back with dark shadow in front of it"
-    return ""
-
-
-def depth_asymmetry(array: np.ndarray, axis: int) -> float:
-    """Measure how much brighter a scan is where an axis enters it than where the axis leaves it.
-
-    Each line along the axis is followed from its first to its last scanned voxel, so that a curved skin surface and
-    empty borders do not matter; zeros in between count as dark, because deep shadow reaches zero. Lines that shadow
-    or the edge of the fan cut short are left out.
-
-    Parameters
-    ----------
-    array : ndarray, 3 axes
-    axis : int
-
-    Returns
-    -------
-    float
-        (near - far) / (near + far) of the mean brightness in the first and the last 30 % of the lines, above the
-        scan's darkest value: 1 if all brightness is near, 0 if it is symmetric, -1 if all is far.
-    """
-    lines = np.moveaxis(_subsample(array)[0], axis, -1)
-    lines = lines.reshape(-1, lines.shape[-1])
-    scanned = lines != 0
-    kept = scanned.any(axis=1)
-    lines, scanned = lines[kept], scanned[kept]
-    if not len(lines):
-        return 0.0
-    first = scanned.argmax(axis=1)
-    last = scanned.shape[1] - 1 - scanned[:, ::-1].argmax(axis=1)
-    lengths = last - first + 1
-    long = lengths >= 0.75 * np.percentile(lengths, 90)
-    lines, first, lengths = lines[long].astype(np.float32), first[long], lengths[long]
-    lines -= min(0.0, float(lines.min()))  # normalized scans have negative values; zero stays dark in all others
-    relative = (np.arange(lines.shape[1]) - first[:, None]) / lengths[:, None]
-    near = lines[(relative >= 0.0) & (relative < 0.3)].mean(dtype=np.float64)
-    far = lines[(relative >= 0.7) & (relative < 1.0)].mean(dtype=np.float64)
-    return float((near - far) / (near + far)) if near + far > 0 else 0.0
-
-
-def _subsample(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return a strided view of at most about two million voxels, and the steps; thin axes are kept whole."""
-    steps = np.ones(3, dtype=int)
-    while np.prod(-(-np.array(array.shape) // steps)) > _SAMPLED_VOXELS:
-        steps[np.argmax(np.array(array.shape) / steps)] += 1
-    return array[tuple(slice(None, None, step) for step in steps)], steps

@@ -8,6 +8,7 @@ import numpy as np
 
 from LaminaLabelingLib import orientation
 from LaminaLabelingLib.errors import LaminaError
+from LaminaLabelingLib.i18n import tr as _
 from LaminaLabelingLib.image_files import check_matrix, read_image, write_image
 
 MIN_VOXELS = 32
@@ -100,7 +101,7 @@ class Volume:
         A value other than 0 that covers more than half of the scan's six faces is taken for "never scanned". The
         array then gets 0 there, and tissue starts at 1 (for floats at one 255th of its range).
         """
-        called = f'"{name}"' if name else "The scan"
+        called = f'"{name}"' if name else _("The scan")
         array_kji, background = _with_zero_background(_checked_array(np.asarray(array_kji), called))
         matrix = np.array(ijk_to_ras, dtype=np.float64)
         check_matrix(matrix, called)
@@ -204,11 +205,12 @@ class Volume:
         if len(slices) != 3:
             raise ValueError("a crop needs three slices")
         bounds = [part.indices(size) for part, size in zip(slices, self.shape)]
-        if any(step != 1 for _, _, step in bounds) or any(stop <= start for start, stop, _ in bounds):
+        if any(step != 1 or stop <= start for start, stop, step in bounds):
             raise ValueError(f"crop to {bounds} of a volume of shape {self.shape}")
         matrix = self.matrix.copy()
-        matrix[:3, 3] = self.to_world(np.array([start for start, _, _ in bounds]))
-        return replace(self, array=self.array[tuple(slice(start, stop) for start, stop, _ in bounds)], matrix=matrix)
+        matrix[:3, 3] = self.to_world(np.array([start for start, _stop, _step in bounds]))
+        box = tuple(slice(start, stop) for start, stop, _step in bounds)
+        return replace(self, array=self.array[box], matrix=matrix)
 
     def with_array(self, array: np.ndarray, matrix: np.ndarray | None = None) -> "Volume":
         """Return a volume with another array.
@@ -257,9 +259,10 @@ def read_volume(path: str | Path, axes: str = "auto") -> Volume:
     spacing = np.linalg.norm(image.ijk_to_ras[:3, :3], axis=0)
     if min(spacing) < VOXEL_MM[0] / VOXEL_TOLERANCE or max(spacing) > VOXEL_MM[1] * VOXEL_TOLERANCE:
         raise LaminaError(
-            f'The spacing of "{Path(path).name}" looks wrong (unit spacing or centimeters?): a voxel is '
-            f"{_size_text(spacing)} mm; load it into 3D Slicer, set the spacing in millimeters in the module Volumes, "
-            "and save it again."
+            _(
+                "The spacing of {called} looks wrong (unit spacing or centimeters?): a voxel is {size} mm; load it "
+                "into 3D Slicer, set the spacing in millimeters in the module Volumes, and save it again."
+            ).format(called=f'"{Path(path).name}"', size=_size_text(spacing))
         )
     if image.unknown_directions and _is_auto(axes):
         raise orientation.untrusted(image.unknown_directions)
@@ -296,23 +299,39 @@ def _is_auto(axes: str) -> bool:
 def _checked_array(array_kji: np.ndarray, called: str) -> np.ndarray:
     """Return the array if it can be a scan; see `Volume.from_ijk`."""
     if array_kji.ndim != 3:
-        raise LaminaError(f"{called} has {array_kji.ndim} dimensions: give one 3D scan with one value per voxel.")
+        raise LaminaError(
+            _("{called} has {count} dimensions: give one 3D scan with one value per voxel.").format(
+                called=called, count=array_kji.ndim
+            )
+        )
     if array_kji.dtype.kind not in "iuf":
-        raise LaminaError(f"{called} has voxels of type {array_kji.dtype}: convert it to whole numbers or floats.")
+        raise LaminaError(
+            _("{called} has voxels of type {type}: convert it to whole numbers or floats.").format(
+                called=called, type=array_kji.dtype
+            )
+        )
     if min(array_kji.shape) < MIN_VOXELS:
         size = " x ".join(str(number) for number in reversed(array_kji.shape))
         raise LaminaError(
-            f"{called} has {size} voxels, which is too small for a scan of a spine: "
-            f"at least {MIN_VOXELS} are needed on each side; give the whole reconstructed volume."
+            _(
+                "{called} has {size} voxels, which is too small for a scan of a spine: at least {least} are needed on "
+                "each side; give the whole reconstructed volume."
+            ).format(called=called, size=size, least=MIN_VOXELS)
         )
     if not array_kji.dtype.isnative:
         array_kji = array_kji.astype(array_kji.dtype.newbyteorder("="))
     low, high = array_kji.min(), array_kji.max()
     # A NaN makes both of them NaN, so that no second pass over the voxels is needed.
     if array_kji.dtype.kind == "f" and not (np.isfinite(low) and np.isfinite(high)):
-        raise LaminaError(f"{called} contains voxels that are not numbers (NaN or infinite): export it again.")
+        raise LaminaError(
+            _("{called} contains voxels that are not numbers (NaN or infinite): export it again.").format(called=called)
+        )
     if low == high:
-        raise LaminaError(f"{called} is empty: every voxel has the value {low}; check that the right volume was saved.")
+        raise LaminaError(
+            _("{called} is empty: every voxel has the value {value}; check that the right volume was saved.").format(
+                called=called, value=low
+            )
+        )
     return array_kji
 
 
@@ -336,7 +355,9 @@ def _with_zero_background(array_kji: np.ndarray) -> tuple[np.ndarray, list[str]]
     np.subtract(array_kji, smallest, out=result, where=tissue, dtype=dtype, casting="unsafe")
     np.add(result, step, out=result, where=tissue, casting="unsafe")
     return result, [
-        f"The scan's background has the value {background:g} and not 0: it was taken for never scanned and set to 0."
+        _(
+            "The scan's background has the value {background:g} and not 0: it was taken for never scanned and set to 0."
+        ).format(background=background)
     ]
 
 
@@ -347,17 +368,21 @@ def _size_text(spacing: np.ndarray) -> str:
 def _size_warnings(volume: Volume) -> list[str]:
     """Return warnings about a physical size that no spine has, since every millimeter and angle depends on it."""
     spacing = volume.spacing
-    length, _, depth = orientation.scanned_extent_mm(volume.array, spacing)
+    length, _width, depth = orientation.scanned_extent_mm(volume.array, spacing)
     wrong_voxel = min(spacing) < VOXEL_MM[0] or max(spacing) > VOXEL_MM[1]
     if wrong_voxel or length > WHOLE_SPINE_MM[1] or depth < MIN_DEPTH_MM:
         return [
-            f"The spacing looks wrong (unit spacing or centimeters?): a voxel is {_size_text(spacing)} mm and the scan "
-            f"is {length:.0f} mm long and {depth:.0f} mm deep, and every distance and angle depends on it."
+            _(
+                "The spacing looks wrong (unit spacing or centimeters?): a voxel is {size} mm and the scan is "
+                "{length:.0f} mm long and {depth:.0f} mm deep, and every distance and angle depends on it."
+            ).format(size=_size_text(spacing), length=length, depth=depth)
         ]
     if length < WHOLE_SPINE_MM[0]:
         return [
-            f"The scan is {length:.0f} mm long and looks like a partial scan: a whole spine is "
-            f"{WHOLE_SPINE_MM[0]:.0f} to {WHOLE_SPINE_MM[1]:.0f} mm long."
+            _(
+                "The scan is {length:.0f} mm long and looks like a partial scan: a whole spine is {shortest:.0f} to "
+                "{longest:.0f} mm long."
+            ).format(length=length, shortest=WHOLE_SPINE_MM[0], longest=WHOLE_SPINE_MM[1])
         ]
     return []
 
