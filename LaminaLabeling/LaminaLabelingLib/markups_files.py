@@ -7,13 +7,15 @@ inferred point has ``"note": "suggested"`` besides, for whoever reads the list i
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from LaminaLabelingLib.atomic import atomic_path
 from LaminaLabelingLib.errors import LaminaError
+from LaminaLabelingLib.i18n import tr as _
 from LaminaLabelingLib.laminae import Lamina, LaminaSet, Review, Source
 
 SUGGESTED = "suggested"
@@ -98,8 +100,10 @@ def lamina_from_point(name: str, status: str, position: Sequence[float] | None, 
         if review not in (Review.placed, Review.unreviewed):
             return Lamina(name, position, Review.placed, Source.manual)
         return Lamina(name, position, review, parse_source(fields.get("source")), fields.get("confidence"))
-    except (ValueError, TypeError) as error:
-        raise LaminaError(f"The point {name} has a value that cannot be used: {error}.") from error
+    except (ValueError, TypeError, OverflowError) as error:
+        raise LaminaError(
+            _("The point {name} has a value that cannot be used: {error}.").format(name=name, error=error)
+        ) from error
 
 
 def parse_source(text: str | None) -> Source:
@@ -164,18 +168,54 @@ def read_markups(path: str | Path) -> LaminaSet:
     LaminaError
         If it is no point list, or a point's label, position or description cannot be used.
     """
+    laminae = read_points(path)
+    with naming_list(path):
+        return LaminaSet.of(laminae)
+
+
+def read_points(path: str | Path) -> list[Lamina]:
+    """Read the control points of a Slicer point list as laminae, just those that the file lists.
+
+    Parameters
+    ----------
+    path : str or Path
+        See `read_markups`.
+
+    Returns
+    -------
+    list of Lamina
+        In the order of the file; a name may come twice.
+
+    Raises
+    ------
+    LaminaError
+        If it is no point list, or a point's label, position or description cannot be used.
+    """
     path = Path(path)
-    markup = _read(path, ("Fiducial",), "a point list")
-    try:
-        laminae = []
+    markup = _read(
+        path,
+        ("Fiducial",),
+        _('"{file}" does not hold a point list: save one from 3D Slicer as .mrk.json and give that.'),
+    )
+    laminae = []
+    with naming_list(path):
         for point in markup["controlPoints"]:
             status = point.get("positionStatus", DEFINED)
             position = _position(point, markup) if status == DEFINED else None
             label, description = str(point.get("label", "")), str(point.get("description", ""))
             laminae.append(lamina_from_point(label, status, position, description))
-        return LaminaSet.of(laminae)
+    return laminae
+
+
+@contextmanager
+def naming_list(path: str | Path) -> Iterator[None]:
+    """Put the name of a list's file before what a `LaminaError` in the block says."""
+    try:
+        yield
     except LaminaError as error:
-        raise LaminaError(f'"{path.name}" cannot be read as a list of laminae: {error}') from error
+        raise LaminaError(
+            _('"{file}" cannot be read as a list of laminae: {error}').format(file=Path(path).name, error=error)
+        ) from error
 
 
 def write_curve(points: np.ndarray, path: str | Path, name: str = "Spinous process column") -> None:
@@ -226,7 +266,11 @@ def read_curve(path: str | Path) -> np.ndarray:
         If it is no curve.
     """
     path = Path(path)
-    markup = _read(path, ("Curve", "ClosedCurve"), "a curve")
+    markup = _read(
+        path,
+        ("Curve", "ClosedCurve"),
+        _('"{file}" does not hold a curve: save one from 3D Slicer as .mrk.json and give that.'),
+    )
     positions = [
         _position(point, markup) for point in markup["controlPoints"] if point.get("positionStatus", DEFINED) == DEFINED
     ]
@@ -276,31 +320,49 @@ def _write(kind: str, points: list[dict], path: str | Path, name: str, fixed: bo
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def _read(path: Path, kinds: tuple[str, ...], called: str) -> dict:
-    """Return the first markup of a kind that a file holds, with its list of control points checked to be one."""
+def _read(path: Path, kinds: tuple[str, ...], without: str) -> dict:
+    """Return the first markup of a kind that a file holds, with its list of control points checked to be one.
+
+    What to say where there is none has ``{file}`` in place of the file's name.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
-        raise LaminaError(f'There is no file "{path.name}" in that folder: check the name and the folder.') from error
+        raise LaminaError(
+            _('There is no file "{file}" in that folder: check the name and the folder.').format(file=path.name)
+        ) from error
     except OSError as error:
-        raise LaminaError(f'"{path.name}" cannot be opened: check that it is a file that you may read.') from error
+        raise LaminaError(
+            _('"{file}" cannot be opened: check that it is a file that you may read.').format(file=path.name)
+        ) from error
     except ValueError as error:
         raise LaminaError(
-            f'"{path.name}" is not a markups file of 3D Slicer: give a file that ends in .mrk.json.'
+            _(
+                "{called} is not a markups file of 3D Slicer, or was cut short: give a complete file that ends in "
+                ".mrk.json."
+            ).format(called=f'"{path.name}"')
         ) from error
     markups = content.get("markups") if isinstance(content, dict) else None
     if not isinstance(markups, list) or not all(isinstance(markup, dict) for markup in markups):
-        raise LaminaError(f'"{path.name}" is not a markups file of 3D Slicer: give a file that ends in .mrk.json.')
+        raise LaminaError(
+            _('"{file}" is not a markups file of 3D Slicer: give a file that ends in .mrk.json.').format(file=path.name)
+        )
     markup = next((markup for markup in markups if markup.get("type") in kinds), None)
     if markup is None:
-        raise LaminaError(f'"{path.name}" does not hold {called}: save one from 3D Slicer as .mrk.json and give that.')
+        raise LaminaError(without.format(file=path.name))
     points = markup.setdefault("controlPoints", [])
     if not isinstance(points, list) or not all(isinstance(point, dict) for point in points):
-        raise LaminaError(f'"{path.name}" is damaged: its control points cannot be read.')
+        raise LaminaError(
+            _('"{file}" is damaged because its control points cannot be read: save it again from 3D Slicer.').format(
+                file=path.name
+            )
+        )
     if markup.get("coordinateUnits", "mm") not in ("mm", "millimeter"):
-        raise LaminaError(f'"{path.name}" is not in millimeters: save it in mm.')
+        raise LaminaError(_('"{file}" is not in millimeters: save it in mm.').format(file=path.name))
     if markup.setdefault("coordinateSystem", "LPS") not in ("LPS", "RAS"):
-        raise LaminaError(f'"{path.name}" is neither in LPS nor in RAS coordinates: save it again from 3D Slicer.')
+        raise LaminaError(
+            _('"{file}" is neither in LPS nor in RAS coordinates: save it again from 3D Slicer.').format(file=path.name)
+        )
     return markup
 
 
@@ -309,10 +371,12 @@ def _position(point: dict, markup: dict) -> tuple[float, float, float]:
     label, position = point.get("label", ""), point.get("position")
     try:
         first, second, third = (float(value) for value in position)
-    except (TypeError, ValueError) as error:
-        raise LaminaError(f"The point {label} has no position of three numbers: place it again.") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise LaminaError(
+            _("The point {name} has no position of three numbers: place it again.").format(name=label)
+        ) from error
     if not all(math.isfinite(value) for value in (first, second, third)):
-        raise LaminaError(f"The point {label} has a position that is not finite: place it again.")
+        raise LaminaError(_("The point {name} has a position that is not finite: place it again.").format(name=label))
     if markup["coordinateSystem"] == "LPS":
         return -first, -second, third
     return first, second, third

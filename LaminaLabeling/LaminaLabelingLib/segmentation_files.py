@@ -1,11 +1,13 @@
 """Laminae as a Slicer segmentation, and points from a label volume."""
 
 import colorsys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from LaminaLabelingLib.errors import LaminaError
+from LaminaLabelingLib.i18n import tr as _
 from LaminaLabelingLib.image_files import read_image, write_image
 from LaminaLabelingLib.laminae import Lamina, LaminaSet
 from LaminaLabelingLib.markups_files import SUGGESTED
@@ -41,9 +43,14 @@ def write_segmentation(laminae: LaminaSet, volume: Volume, path: str | Path) -> 
     """
     path = Path(path)
     if not path.name.lower().endswith(".seg.nrrd"):
-        raise LaminaError(f'"{path.name}" cannot be written as a segmentation: give a name that ends in .seg.nrrd.')
+        raise LaminaError(
+            _('"{file}" cannot be written as a segmentation: give a name that ends in .seg.nrrd.').format(
+                file=path.name
+            )
+        )
     marked = [lamina for lamina in laminae.values() if lamina.position is not None]
-    labels = _label_array(marked, volume)
+    points = np.array([lamina.position for lamina in marked]).reshape(-1, 3)
+    labels = mark_voxels(points, range(1, len(marked) + 1), volume, RADIUS_MM)
     array_kji = volume.to_kji(labels)
     write_image(array_kji, volume.ijk_to_ras, path, _segment_metadata(marked, array_kji))
 
@@ -77,14 +84,26 @@ def read_label_volume(source: str | Path | Volume) -> np.ndarray:
     return indices @ matrix[:3, :3].T + matrix[:3, 3]
 
 
-def _label_array(laminae: list[Lamina], volume: Volume) -> np.ndarray:
-    """Return an array on the volume's grid in which the laminae have the values 1, 2, ... in order."""
-    labels = np.zeros(volume.shape, dtype=np.uint8 if len(laminae) < 256 else np.uint16)
-    if not laminae:
-        return labels
-    points = np.array([lamina.position for lamina in laminae])
-    # Rounded up, so at least one voxel, which the 3 x 3 x 3 cube needs.
-    reach = np.ceil(RADIUS_MM / volume.spacing).astype(int)
+def mark_voxels(points: np.ndarray, values: Sequence[int], volume: Volume, radius_mm: float) -> np.ndarray:
+    """Mark the voxels around points: those within a radius together with 3 x 3 x 3 around the point's own voxel.
+
+    Parameters
+    ----------
+    points : ndarray, shape (N, 3)
+        RAS mm. One whose voxels all lie outside the volume leaves no mark.
+    values : sequence of N ints above 0
+    volume : Volume
+    radius_mm : float
+        0 marks 3 x 3 x 3 voxels only.
+
+    Returns
+    -------
+    ndarray of unsigned integers, same shape as the volume
+        The value of the nearest point at each marked voxel, elsewhere 0.
+    """
+    labels = np.zeros(volume.shape, dtype=np.min_scalar_type(max(values, default=0)))
+    # At least one voxel, which the 3 x 3 x 3 cube needs.
+    reach = np.maximum(np.ceil(radius_mm / volume.spacing), 1).astype(int)
     for number, center in enumerate(np.rint(volume.to_index(points)).astype(int)):
         start, stop = np.maximum(center - reach, 0), np.minimum(center + reach + 1, volume.shape)
         if (start >= stop).any():
@@ -92,8 +111,8 @@ def _label_array(laminae: list[Lamina], volume: Volume) -> np.ndarray:
         indices = np.stack(np.meshgrid(*map(np.arange, start, stop), indexing="ij"), axis=-1)
         distances = np.linalg.norm(volume.to_world(indices)[..., None, :] - points, axis=-1)
         in_cube = (np.abs(indices - center) <= 1).all(axis=-1)
-        mine = (in_cube | (distances[..., number] <= RADIUS_MM)) & (distances.argmin(axis=-1) == number)
-        labels[tuple(map(slice, start, stop))][mine] = number + 1
+        mine = (in_cube | (distances[..., number] <= radius_mm)) & (distances.argmin(axis=-1) == number)
+        labels[tuple(map(slice, start, stop))][mine] = values[number]
     return labels
 
 
@@ -148,9 +167,15 @@ def _component_centroids(labels: np.ndarray, name: str) -> np.ndarray:
     from scipy import ndimage
 
     if labels.dtype.kind == "f" and not np.array_equal(labels, np.rint(labels)):
-        raise LaminaError(f'"{name}" is not a label volume because its values are not whole numbers: give labels.')
+        raise LaminaError(
+            _('"{file}" is not a label volume because its values are not whole numbers: give labels.').format(file=name)
+        )
     if np.count_nonzero(labels) > _MAX_LABELED * labels.size:
-        raise LaminaError(f'"{name}" looks like a scan, not like labels, because most of it is not 0: give labels.')
+        raise LaminaError(
+            _('"{file}" looks like a scan, not like labels, because most of it is not 0: give labels.').format(
+                file=name
+            )
+        )
     centroids = []
     voxels = np.argwhere(labels)
     values = labels[tuple(voxels.T)]

@@ -2,10 +2,13 @@
 
 import csv
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from LaminaLabelingLib.atomic import atomic_path
 from LaminaLabelingLib.errors import LaminaError
+from LaminaLabelingLib.i18n import tr as _
 from LaminaLabelingLib.laminae import Lamina, LaminaSet, Review
 from LaminaLabelingLib.markups_files import parse_source
 
@@ -46,7 +49,8 @@ def read_csv(path: str | Path) -> LaminaSet:
     ----------
     path : str or Path
         With a header. The columns name, r_mm, a_mm and s_mm are needed; without the others, each row with a position
-        counts as placed by hand. Other columns are ignored. The numbering is deduced from the names.
+        counts as placed by hand. Other columns are ignored, but each row needs as many as the header. The numbering is
+        deduced from the names.
 
     Returns
     -------
@@ -58,25 +62,70 @@ def read_csv(path: str | Path) -> LaminaSet:
     LaminaError
         If it is no such table, or a row cannot be used; the message names the row.
     """
+    laminae = read_rows(path)
+    with naming_table(path):
+        return LaminaSet.of(laminae)
+
+
+def read_rows(path: str | Path) -> list[Lamina]:
+    """Read the rows of a table as laminae, just those that the file lists.
+
+    Parameters
+    ----------
+    path : str or Path
+        See `read_csv`.
+
+    Returns
+    -------
+    list of Lamina
+        In the order of the file; a name may come twice.
+
+    Raises
+    ------
+    LaminaError
+        If it is no such table, or a row cannot be used; the message names the row.
+    """
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
-        raise LaminaError(f'There is no file "{path.name}" in that folder: check the name and the folder.') from error
+        raise LaminaError(
+            _('There is no file "{file}" in that folder: check the name and the folder.').format(file=path.name)
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
-        raise LaminaError(f'"{path.name}" cannot be read as a table: give a CSV file in UTF-8.') from error
-    try:
+        raise LaminaError(
+            _('"{file}" cannot be read as a table: give a CSV file in UTF-8.').format(file=path.name)
+        ) from error
+    with naming_table(path):
         rows = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
         missing = [column for column in COLUMNS[:4] if column not in (rows.fieldnames or ())]
         if missing:
-            raise LaminaError(f'it has no column {missing[0]}; the first line must read "{",".join(COLUMNS)}".')
-        return LaminaSet.of([_lamina(row, rows.line_num) for row in rows])
+            raise LaminaError(
+                _('it has no column {column}; the first line must read "{header}".').format(
+                    column=missing[0], header=",".join(COLUMNS)
+                )
+            )
+        return [_lamina(row, rows.line_num) for row in rows]
+
+
+@contextmanager
+def naming_table(path: str | Path) -> Iterator[None]:
+    """Put the name of a table's file before what a `LaminaError` in the block says."""
+    try:
+        yield
     except (LaminaError, csv.Error) as error:
-        raise LaminaError(f'"{path.name}" cannot be read as a table of laminae: {error}') from error
+        raise LaminaError(
+            _('"{file}" cannot be read as a table of laminae: {error}').format(file=Path(path).name, error=error)
+        ) from error
 
 
 def _lamina(row: dict, line: int) -> Lamina:
     """Return the lamina of one row."""
+    # Programs write every column of every row, so a short row was cut, perhaps in the middle of a number.
+    if any(cell is None for cell in row.values()):
+        raise LaminaError(
+            _("line {line} has fewer columns than the first line: check that the file is complete.").format(line=line)
+        )
     cells = {column: (row.get(column) or "").strip() for column in COLUMNS}
     coordinates = [cells[column] for column in COLUMNS[1:4]]
     try:
@@ -86,4 +135,6 @@ def _lamina(row: dict, line: int) -> Lamina:
         confidence = float(cells["confidence"]) if cells["confidence"] else None
         return Lamina(cells["name"], position, review, source, confidence)
     except ValueError as error:
-        raise LaminaError(f"line {line} has a value that cannot be used ({error}).") from error
+        raise LaminaError(
+            _("line {line} has a value that cannot be used ({error}).").format(line=line, error=error)
+        ) from error

@@ -20,7 +20,9 @@ from LaminaLabelingLib import orientation
 from LaminaLabelingLib.anatomy import SIDES, Numbering
 from LaminaLabelingLib.atomic import atomic_path
 from LaminaLabelingLib.errors import LaminaError
+from LaminaLabelingLib.i18n import tr as _
 from LaminaLabelingLib.laminae import LaminaSet
+from LaminaLabelingLib.markups_files import naming_list
 from LaminaLabelingLib.volumes import Volume
 
 # T1 to T12 are 8 to 19, L1 to L6 are 20 to 25, and T13, which came later, is 28.
@@ -50,7 +52,9 @@ def write_verse(laminae: LaminaSet, volume: Volume, path: str | Path) -> None:
     """
     path = Path(path)
     if laminae.is_provisional:
-        raise LaminaError(f'"{path.name}" cannot be written because its vertebrae have no numbers yet: name them.')
+        raise LaminaError(
+            _('"{file}" cannot be written because its vertebrae have no numbers yet: name them.').format(file=path.name)
+        )
     to_ijk = np.linalg.inv(volume.ijk_to_ras)
     entries: list[dict] = [{"direction": list(orientation.nearest_code(volume.ijk_to_ras)[0])}]
     for name, point in laminae.positions().items():
@@ -60,7 +64,7 @@ def write_verse(laminae: LaminaSet, volume: Volume, path: str | Path) -> None:
         temporary.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
 
 
-def read_verse(path: str | Path, volume: Volume) -> LaminaSet:
+def read_verse(path: str | Path, volume: Volume, numbering: Numbering | None = None) -> LaminaSet:
     """Read laminae, which count as placed by hand.
 
     Parameters
@@ -68,6 +72,8 @@ def read_verse(path: str | Path, volume: Volume) -> LaminaSet:
     path : str or Path
     volume : Volume
         The scan to which the voxel coordinates belong. Its axes may be stored in another order than the file says.
+    numbering : Numbering or None
+        The vertebrae that the patient has; None deduces it from the names.
 
     Returns
     -------
@@ -76,7 +82,7 @@ def read_verse(path: str | Path, volume: Volume) -> LaminaSet:
     Raises
     ------
     LaminaError
-        If it is no such file, or holds vertebrae without a side.
+        If it is no such file, holds vertebrae without a side, or one that does not exist in the numbering.
     """
     path = Path(path)
     try:
@@ -84,30 +90,41 @@ def read_verse(path: str | Path, volume: Volume) -> LaminaSet:
         direction = orientation.parse_code("".join(entries[0]["direction"]))
         points = [(entry["label"], entry.get("side"), [float(entry[key]) for key in "XYZ"]) for entry in entries[1:]]
     except FileNotFoundError as error:
-        raise LaminaError(f'There is no file "{path.name}" in that folder: check the name and the folder.') from error
-    except (OSError, ValueError, TypeError, LookupError, AttributeError, LaminaError) as error:
         raise LaminaError(
-            f'"{path.name}" is not a list of points in the format of VerSe: it must start with a direction, followed '
-            "by points with label, X, Y and Z."
+            _('There is no file "{file}" in that folder: check the name and the folder.').format(file=path.name)
+        ) from error
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, OverflowError, LaminaError) as error:
+        raise LaminaError(
+            _(
+                "{called} is not a list of points in the format of VerSe: it must start with a direction, followed "
+                "by points with label, X, Y and Z."
+            ).format(called=f'"{path.name}"')
         ) from error
     to_ras = volume.ijk_to_ras @ _between(direction, volume)
     positions = {}
     for label, side, coordinates in points:
-        if side not in SIDES or label not in _VERTEBRAE or not all(map(math.isfinite, coordinates)):
+        # Whatever JSON can hold may stand for a label; lists could not be looked up.
+        vertebra = _VERTEBRAE.get(label) if isinstance(label, int | float) else None
+        if side not in SIDES or vertebra is None or not all(map(math.isfinite, coordinates)):
             raise LaminaError(
-                f'"{path.name}" has a point that is no lamina (label {label}, side {side}): each point needs a '
-                "thoracic or lumbar vertebra, the side L or R, and coordinates."
+                _(
+                    "{called} has a point that is no lamina (label {label}, side {side}): each point needs a "
+                    "thoracic or lumbar vertebra, the side L or R, and coordinates."
+                ).format(called=f'"{path.name}"', label=label, side=side)
             )
-        name = _VERTEBRAE[label] + side
+        name = vertebra + side
         if name in positions:
-            raise LaminaError(f'"{path.name}" has the lamina {name} twice: keep one of them.')
+            raise LaminaError(
+                _('"{file}" has the lamina {name} twice: keep one of them.').format(file=path.name, name=name)
+            )
         positions[name] = to_ras[:3, :3] @ coordinates + to_ras[:3, 3]
-    return LaminaSet.from_positions(positions)
+    with naming_list(path):
+        return LaminaSet.from_positions(positions, numbering)
 
 
 def _between(direction: str, volume: Volume) -> np.ndarray:
     """Return the matrix from voxels of the scan as it would be stored with an axis code to those of its own file."""
-    own, _ = orientation.nearest_code(volume.ijk_to_ras)
+    own = orientation.nearest_code(volume.ijk_to_ras)[0]
     array_ijk = volume.to_kji().T
     shape_ira = orientation.to_ira(array_ijk, own).shape
     return orientation.ira_to_ijk(own, shape_ira) @ np.linalg.inv(orientation.ira_to_ijk(direction, shape_ira))

@@ -7,8 +7,9 @@ from LaminaLabelingLib.anatomy import Numbering
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.files import write_csv, write_markups, write_segmentation
 from LaminaLabelingLib.image_files import write_image
+from LaminaLabelingLib.label_volumes import name_points
 from LaminaLabelingLib.laminae import LaminaSet
-from LaminaSegmentationLib.dataset_labels import check_truth, name_points, read_truth
+from LaminaSegmentationLib.dataset_labels import check_truth, read_truth
 
 
 @pytest.fixture(scope="module")
