@@ -1,15 +1,27 @@
-"""The list of laminae of a scan: the module that Slicer loads.
+"""Places, reviews and compares the laminae of a scan: the module that Slicer loads.
 
-This file declares and wires. What a list of laminae is, and how it is kept in a markups node, is in
-``LaminaLabelingLib``.
+This file declares and wires. What laminae are and how they are checked, stored and compared is in
+``LaminaLabelingLib``; the parts of the panel are in ``LaminaLabelingGui``.
 """
 
-import qt
+from typing import Annotated
+
 import slicer
 import vtk
-from slicer import vtkMRMLMarkupsFiducialNode
+from LaminaLabelingGui import appearance, sample_data
+from LaminaLabelingGui.agreement_panel import AgreementPanel
+from LaminaLabelingGui.agreement_work import AgreementWork
+from LaminaLabelingGui.case_panel import CasePanel
+from LaminaLabelingGui.case_work import CaseWork
+from LaminaLabelingGui.edit_panel import EditPanel
+from LaminaLabelingGui.scan_nodes import SCAN_REFERENCE
+from LaminaLabelingGui.scan_panel import ScanPanel
+from LaminaLabelingGui.session import LabelingSession
+from LaminaLabelingGui.shortcuts import Shortcuts
+from LaminaLabelingGui.views import SLAB_TYPES, LabelingViews
+from slicer import vtkMRMLMarkupsFiducialNode, vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _
-from slicer.parameterNodeWrapper import parameterNodeWrapper
+from slicer.parameterNodeWrapper import Choice, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
@@ -19,6 +31,7 @@ from slicer.ScriptedLoadableModule import (
 from slicer.util import VTKObservationMixin
 
 from LaminaLabelingLib.errors import LaminaError
+from LaminaLabelingLib.guidance import ORDERS
 from LaminaLabelingLib.laminae import Lamina, LaminaSet
 from LaminaLabelingLib.markups import from_node, to_node
 
@@ -33,24 +46,43 @@ class LaminaLabeling(ScriptedLoadableModule):
         self.parent.dependencies = ["Markups"]
         self.parent.contributors = ["The LaminaUltrasound developers"]
         self.parent.helpText = _(
-            "Lists the laminae of a scan of the spine: where each one is, whether a person has reviewed it, where its "
-            "position comes from and how certain it is. Click a row to see the lamina in the slice views."
+            "Marks the laminae of the vertebrae in 3D ultrasound scans of the spine, by hand or starting from what "
+            "Lamina Segmentation has found, in coronal, sagittal and axial views; checks them, goes through a folder "
+            "of scans, and compares raters. F1 shows the keys."
         )
         self.parent.acknowledgementText = ""  # Slicer's default thanks others
+        slicer.app.connect("startupCompleted()", sample_data.register)
 
 
 @parameterNodeWrapper
 class LaminaLabelingParameterNode:
     """The settings; they are saved with the scene.
 
-    laminae - the point list that is shown.
+    laminae - the point list that is edited.
+    scan - the volume that it belongs to.
+    order - the order in which empty slots follow each other.
+    lock - whether points are protected against the mouse.
+    snap - whether a click is moved to the bone surface next to it.
+    follow - whether the views move on to the next slot.
+    fromBehind - whether the coronal view shows the patient's left on the left.
+    slabThickness, slabType - what the coronal view shows; mm.
+    acceptThreshold - confidence from which laminae are accepted together.
     """
 
     laminae: vtkMRMLMarkupsFiducialNode
+    scan: vtkMRMLScalarVolumeNode
+    order: Annotated[str, Choice(list(ORDERS))] = ORDERS[0]
+    lock: bool = True
+    snap: bool = False
+    follow: bool = True
+    fromBehind: bool = False
+    slabThickness: float = 16.0
+    slabType: Annotated[str, Choice(list(SLAB_TYPES))] = SLAB_TYPES[0]
+    acceptThreshold: float = 0.9
 
 
 class LaminaLabelingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """The panel: a table of the chosen list."""
+    """The panel: makes its parts and keeps them, the parameter node and the scene together."""
 
     def __init__(self, parent=None):
         ScriptedLoadableModuleWidget.__init__(self, parent)
@@ -58,7 +90,6 @@ class LaminaLabelingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic = None
         self._parameterNode = None
         self._parameterNodeGuiTag = None
-        self._observedList = None
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
@@ -67,42 +98,73 @@ class LaminaLabelingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
 
-        self.logic = LaminaLabelingLogic()
-        # One of many points moved, say: the table is filled once when the event loop comes round, not 34 times.
-        self._refresh = qt.QTimer()
-        self._refresh.setSingleShot(True)
-        self._refresh.setInterval(0)
-        self._refresh.timeout.connect(self.fillTable)
-        header = self.ui.laminaTable.horizontalHeader()
-        header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
-        header.setStretchLastSection(True)
-        self.ui.laminaTable.cellClicked.connect(self.onCellClicked)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.logic = logic = LaminaLabelingLogic()
+        self.views = LabelingViews()
+        settings = lambda: self._parameterNode  # noqa: E731 - the node changes with the scene
+        self.editPanel = EditPanel(self.ui, logic.session, self.views, settings)
+        self.scanPanel = ScanPanel(self.ui, logic.session, logic.cases, self.views, settings)
+        self.casePanel = CasePanel(self.ui, logic.session, logic.cases, self.onCaseOpened)
+        self.agreementPanel = AgreementPanel(self.ui, logic.session, logic.agreement, self.views, self.onCaseOpened)
+        self.shortcuts = Shortcuts({**self.editPanel.actions(), **self.casePanel.actions()})
+        self.ui.newListButton.clicked.connect(self.onNewList)
+
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self.onNodeAboutToBeRemoved)
         self.initializeParameterNode()
 
     def cleanup(self):
-        self._refresh.stop()
-        self.setParameterNode(None)
+        self.exit()
+        self.logic.cases.closeFolder()
         self.removeObservers()
 
     def enter(self):
+        self.views.show()
+        self.shortcuts.install()
         self.initializeParameterNode()
+        self.editPanel.enter()
+        self.agreementPanel.refreshSources()
 
     def exit(self):
+        self.editPanel.leave()
+        self.shortcuts.remove()
+        self.views.restore()
         self.setParameterNode(None)
 
     def onSceneStartClose(self, caller, event):
+        self.editPanel.leave()
         self.setParameterNode(None)
+        self.logic.cases.forgetNodes()
+        self.logic.session.close()
 
     def onSceneEndClose(self, caller, event):
+        self.agreementPanel.scanChanged()
+        self.casePanel.show()
         if self.parent.isEntered:
             self.initializeParameterNode()
 
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodeAboutToBeRemoved(self, caller, event, node):
+        """Let go of a list or scan that somebody removes; the draft of a case stays in its folder."""
+        session = self.logic.session
+        if node is session.listNode:
+            self.editPanel.leave()
+            session.close()
+            self.casePanel.show()
+            self.editPanel.enter()
+        elif node is session.scanNode:
+            session.scanNode = None
+
+    # Settings
+
     def initializeParameterNode(self):
         self.setParameterNode(self.logic.getParameterNode())
-        if not self._parameterNode.laminae:
-            self._parameterNode.laminae = self.logic.latestList()
+        settings = self._parameterNode
+        if not settings.laminae:
+            settings.laminae = self.logic.latestList()
+        if not settings.scan:
+            settings.scan = self.logic.scanOf(settings.laminae)
 
     def setParameterNode(self, parameterNode):
         if self._parameterNode:
@@ -112,173 +174,134 @@ class LaminaLabelingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self._parameterNode:
             self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
             self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameterNodeModified)
-        self.onParameterNodeModified()
+            self.onParameterNodeModified()
 
     def onParameterNodeModified(self, caller=None, event=None):
-        """Watch the list that is chosen now, and no other."""
-        markupsNode = self._parameterNode.laminae if self._parameterNode else None
-        if markupsNode is not self._observedList:
-            for watched, observe in ((self._observedList, self.removeObserver), (markupsNode, self.addObserver)):
-                for listEvent in self.logic.listEvents(watched) if watched is not None else ():
-                    observe(watched, listEvent, self.onListModified)
-            self._observedList = markupsNode
-        self._refresh.start()
+        """Work on the list and the scan that are chosen now, in the way that is set."""
+        settings, session = self._parameterNode, self.logic.session
+        if settings.laminae is not session.listNode and not self.logic.cases.isOpen:
+            scanNode = self.logic.scanOf(settings.laminae)
+            if scanNode is not None and scanNode is not settings.scan:
+                settings.scan = scanNode  # comes back here with both
+                return
+            self._openList(settings.laminae)
+        self._showScan(settings.scan)
+        isCase = self.logic.cases.isOpen
+        self.ui.scanSelector.setEnabled(not isCase)
+        self.ui.laminaeSelector.setEnabled(not isCase)
+        self.ui.newListButton.setEnabled(not isCase and settings.scan is not None)
+        self.editPanel.applySettings(settings)
+        self.scanPanel.applySettings(settings)
 
-    def onListModified(self, caller=None, event=None):
-        self._refresh.start()
+    def _openList(self, markupsNode):
+        session = self.logic.session
+        session.close()
+        if markupsNode is not None:
+            try:
+                session.open(markupsNode, self._parameterNode.scan)
+                appearance.projectInCoronalViews(markupsNode)
+            except LaminaError as error:  # any point list can be chosen: not a failure, but a sentence
+                session.problem = str(error)
+        self.agreementPanel.scanChanged()
+        self.editPanel.enter()
 
-    def fillTable(self):
-        table, markupsNode = self.ui.laminaTable, self._observedList
-        table.setRowCount(0)
-        self.ui.summaryLabel.setText("")
-        if markupsNode is None:
-            return
-        try:
-            rows = self.logic.rows(markupsNode)
-        except LaminaError as error:  # any point list can be chosen: not a failure, but a sentence
-            self.ui.summaryLabel.setText(str(error))
-            return
-        table.setRowCount(len(rows))
-        for row, texts in enumerate(rows):
-            for column, text in enumerate(texts):
-                table.setItem(row, column, qt.QTableWidgetItem(text))
-        self.ui.summaryLabel.setText(self.logic.summary(markupsNode))
+    def _showScan(self, volumeNode):
+        self.logic.session.scanNode = volumeNode
+        if volumeNode is not self.scanPanel.shownScan:
+            self.scanPanel.showScan(volumeNode)
+            self.editPanel.jump()
 
-    def onCellClicked(self, row, column):
-        with slicer.util.tryWithErrorDisplay(_("The lamina could not be shown.")):
-            self.logic.jumpTo(self._observedList, self.ui.laminaTable.item(row, 0).text())
+    def onNewList(self):
+        with slicer.util.tryWithErrorDisplay(_("The list could not be made.")):
+            self._parameterNode.laminae = self.logic.newList(self._parameterNode.scan)
+
+    def onCaseOpened(self):
+        """Show the list and the scan of the case that was opened or left."""
+        session, settings = self.logic.session, self._parameterNode
+        if settings is not None:
+            with slicer.util.NodeModify(settings.parameterNode):
+                settings.scan = session.scanNode
+                settings.laminae = session.listNode
+                if session.case is not None:
+                    order = session.case.state.get("order")
+                    settings.order = order if order in ORDERS else settings.order
+        self.agreementPanel.scanChanged()
+        self.editPanel.enter()
+        self.editPanel.jump()
 
 
 class LaminaLabelingLogic(ScriptedLoadableModuleLogic):
-    """Reads the laminae of point lists. Everything the panel does can be done with it from a script."""
+    """Everything that the panel does can be done with it from a script.
+
+    Example::
+
+        logic = LaminaLabelingLogic()
+        logic.session.open(logic.newList(scanNode), scanNode)
+        logic.session.select("T6R")
+        logic.session.place((9.0, 20.0, 100.0))   # R, A, S in mm
+        logic.session.undo()
+
+    Attributes
+    ----------
+    session : LabelingSession
+        The list that is edited.
+    cases : CaseWork
+        A folder of scans.
+    agreement : AgreementWork
+        The comparison of two lists.
+    """
+
+    def __init__(self):
+        ScriptedLoadableModuleLogic.__init__(self)
+        self.session = LabelingSession()
+        self.cases = CaseWork(self.session)
+        self.agreement = AgreementWork(self.session, self.cases)
+
+    # Used by other modules
+    style = staticmethod(appearance.style)
+    replaceOnScan = staticmethod(appearance.replaceOnScan)
 
     def getParameterNode(self):
         return LaminaLabelingParameterNode(super().getParameterNode())
-
-    @staticmethod
-    def listEvents(markupsNode):
-        """Return the events after which a list may read differently."""
-        return (
-            vtk.vtkCommand.ModifiedEvent,
-            markupsNode.PointModifiedEvent,
-            markupsNode.PointAddedEvent,
-            markupsNode.PointRemovedEvent,
-            markupsNode.PointPositionDefinedEvent,
-            markupsNode.PointPositionUndefinedEvent,
-            markupsNode.PointPositionMissingEvent,
-        )
 
     def latestList(self):
         """Return the point list of laminae that was added last, or None."""
         for markupsNode in reversed(slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode")):
             try:
-                if len(from_node(markupsNode).positions()) > 0:
+                if not markupsNode.GetHideFromEditors() and len(from_node(markupsNode).positions()) > 0:
                     return markupsNode
             except LaminaError:
                 continue  # another kind of list
         return None
 
-    def rows(self, markupsNode):
-        """Return a row for each lamina: name, position in the world (R, A, S in mm), review, source, confidence.
-
-        Raises LaminaError if the list holds something else than laminae.
-        """
-        rows = []
-        for index, lamina in enumerate(self._inListOrder(markupsNode)):
-            position = [0.0, 0.0, 0.0]
-            markupsNode.GetNthControlPointPositionWorld(index, position)
-            where = ", ".join(f"{round(value, 1) + 0.0:.1f}" for value in position)  # + 0.0 turns -0.0 into 0.0
-            source = _("suggested") if lamina.is_suggested else str(lamina.source or "")
-            confidence = "" if lamina.confidence is None else f"{lamina.confidence:.2f}"
-            rows.append((lamina.name, where if lamina.position else "", str(lamina.review), source, confidence))
-        return rows
-
-    def summary(self, markupsNode):
-        """Return how many laminae of the list have a position, in a sentence."""
-        laminae = from_node(markupsNode)
-        found = len(laminae.positions())
-        suggested = sum(lamina.is_suggested for lamina in laminae.values())
-        text = _("{found} of {total} laminae have a position").format(found=found, total=len(laminae))
-        return text + (_(", {suggested} of them suggested.").format(suggested=suggested) if suggested else ".")
+    @staticmethod
+    def scanOf(markupsNode):
+        """Return the scan that a list belongs to, else the first volume of the scene, or None."""
+        scan = markupsNode.GetNodeReference(SCAN_REFERENCE) if markupsNode is not None else None
+        return scan or slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
 
     @staticmethod
-    def replaceOnScan(volumeNode, *nodes):
-        """Put new markups nodes under their scan in the subject hierarchy, and hide the scan's earlier ones."""
-        for node in slicer.util.getNodesByClass("vtkMRMLMarkupsNode"):
-            if node.GetNodeReference("LaminaScan") is volumeNode and node not in nodes:
-                node.SetDisplayVisibility(False)
-        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
-        parent = hierarchy.GetItemByDataNode(volumeNode) if hierarchy else 0
-        for node in nodes:
-            node.SetNodeReferenceID("LaminaScan", volumeNode.GetID())
-            if parent and hierarchy.GetItemByDataNode(node):
-                hierarchy.SetItemParent(hierarchy.GetItemByDataNode(node), parent)
-
-    @staticmethod
-    def style(markupsNode, curveNode=None):
-        """Give a list of laminae, and the curve of the spinous column, their colors and sizes.
-
-        Laminae lie at very different depths, so that a coronal slice meets only a few: coronal views show all of them.
-        """
-        markupsNode.CreateDefaultDisplayNodes()
-        display = markupsNode.GetDisplayNode()
-        display.SetSelectedColor(0.25, 0.95, 0.55)
-        display.SetColor(1.0, 0.65, 0.1)  # suggested laminae are not selected
-        display.SetGlyphScale(1.6)
-        display.SetTextScale(2.2)
-        projectInCoronalViews(markupsNode)
-        if curveNode is not None:
-            curveNode.CreateDefaultDisplayNodes()
-            display = curveNode.GetDisplayNode()
-            display.SetSelectedColor(0.35, 0.75, 1.0)
-            display.SetGlyphScale(0.5)
-            display.SetPointLabelsVisibility(False)
-            display.SetPropertiesLabelVisibility(False)
-            projectInCoronalViews(curveNode)
-            curveNode.SetLocked(True)
+    def newList(volumeNode, laminae=None):
+        """Make a point list for a scan, empty or with a set of laminae in the scan's coordinates; return its node."""
+        if volumeNode is None:
+            raise LaminaError(_("Choose a scan first."))
+        name = slicer.mrmlScene.GenerateUniqueName(_("{name} laminae").format(name=volumeNode.GetName()))
+        markupsNode = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name)
+        markupsNode.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
+        to_node(LaminaSet() if laminae is None else laminae, markupsNode)
+        appearance.style(markupsNode)
+        appearance.belongToScan(volumeNode, markupsNode)
+        return markupsNode
 
     @staticmethod
     def show(markupsNode, volumeNode):
         """Show a list on its scan in the slice views, jump to its first lamina, and make it the active list."""
         slicer.util.setSliceViewerLayers(background=volumeNode, fit=True)
-        logic = slicer.modules.markups.logic()
-        logic.SetActiveList(markupsNode)
+        slicer.modules.markups.logic().SetActiveList(markupsNode)
         for index in range(markupsNode.GetNumberOfControlPoints()):
             if markupsNode.GetNthControlPointPositionStatus(index) == markupsNode.PositionDefined:
-                logic.JumpSlicesToNthPointInMarkup(markupsNode.GetID(), index, False)
+                slicer.modules.markups.logic().JumpSlicesToNthPointInMarkup(markupsNode.GetID(), index, False)
                 break
-
-    def jumpTo(self, markupsNode, name):
-        """Move all slice views to the lamina ``name``; raise LaminaError if it has no position."""
-        lamina = from_node(markupsNode).get(name)
-        if lamina is None or lamina.position is None:
-            raise LaminaError(_("{name} has no position to jump to.").format(name=name))
-        index = markupsNode.GetControlPointIndexByLabel(name)
-        slicer.modules.markups.logic().JumpSlicesToNthPointInMarkup(markupsNode.GetID(), index, False)
-
-    @staticmethod
-    def _inListOrder(markupsNode):
-        laminae = from_node(markupsNode)
-        count = markupsNode.GetNumberOfControlPoints()
-        return [laminae[markupsNode.GetNthControlPointLabel(index)] for index in range(count)]
-
-
-def projectInCoronalViews(markupsNode):
-    """Show the points that lie off the slice in the coronal views too, fainter, by a second display node for these."""
-    coronal = [
-        node.GetID() for node in slicer.util.getNodesByClass("vtkMRMLSliceNode") if node.GetOrientation() == "Coronal"
-    ]
-    if not coronal:
-        return
-    main = markupsNode.GetDisplayNode()
-    projected = slicer.mrmlScene.AddNewNodeByClass(main.GetClassName())
-    projected.CopyContent(main)
-    projected.SetSliceProjection(True)
-    projected.SetSliceProjectionUseFiducialColor(True)
-    projected.SetSliceProjectionOpacity(0.8)
-    for viewId in coronal:
-        projected.AddViewNodeID(viewId)
-    markupsNode.AddAndObserveDisplayNodeID(projected.GetID())
 
 
 class LaminaLabelingTest(ScriptedLoadableModuleTest):
@@ -293,29 +316,44 @@ class LaminaLabelingTest(ScriptedLoadableModuleTest):
             getattr(self, name)()
         self.delayDisplay(_("LaminaLabeling passed its tests."))
 
-    def listOfTwo(self):
-        markupsNode = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "scan laminae")
-        left = Lamina("T6L", (-9.0, 20.0, 100.0), "unreviewed", "detected", 0.875)
-        right = Lamina("T6R", (9.0, 20.0, 100.0), "unreviewed", "inferred", 0.25)
-        to_node(LaminaSet(laminae=[left, right]), markupsNode)
-        return markupsNode
+    def openSample(self):
+        logic = LaminaLabelingLogic()
+        volumeNode = sample_data.load()[0]
+        logic.session.open(logic.newList(volumeNode), volumeNode)
+        return logic
 
-    def test_listsEverySlot(self):
-        rows = LaminaLabelingLogic().rows(self.listOfTwo())
-        self.assertEqual(len(rows), 34)
-        self.assertEqual(rows[10], ("T6L", "-9.0, 20.0, 100.0", "unreviewed", "detected", "0.88"))
-        self.assertEqual(rows[11], ("T6R", "9.0, 20.0, 100.0", "unreviewed", "suggested", "0.25"))
-        self.assertEqual(rows[12], ("T7L", "", "unset", "", ""))
+    def test_placesChecksAndTakesBack(self):
+        session = self.openSample().session
+        session.select("T6L")
+        right = session.placeOf("T6R")
+        session.place(session.placeOf("T6L"))
+        self.assertEqual(session.selected, "T6R")
+        self.assertEqual(from_node(session.listNode)["T6L"].review, "placed")
+        session.place((right[0] - 60.0, *right[1:]))  # on the left of the left one
+        self.assertIn("T6", "".join(finding.text for finding in session.findings()))
+        session.undo()
+        session.undo()
+        self.assertEqual(from_node(session.listNode).positions(), {})
+        session.redo()
+        self.assertEqual(list(from_node(session.listNode).positions()), ["T6L"])
+
+    def test_reviewsAResult(self):
+        logic = self.openSample()
+        session = logic.session
+        found = [Lamina("L4L", (0.0, 0.0, 0.0), "unreviewed", "detected", 0.95)]
+        found.append(Lamina("L4R", (9.0, 0.0, 0.0), "unreviewed", "inferred", 0.2))
+        session.open(logic.newList(session.scanNode, LaminaSet(laminae=found)), session.scanNode)
+        self.assertEqual(session.acceptAbove(0.9), 1)
+        session.select("L4R")
+        session.reject()
+        session.markAbsent()
+        self.assertEqual([session.laminae[name].review for name in ("L4L", "L4R")], ["placed", "absent"])
 
     def test_findsTheLatestList(self):
         logic = LaminaLabelingLogic()
         self.assertIsNone(logic.latestList())
-        laminae = self.listOfTwo()
+        markupsNode = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "scan laminae")
+        to_node(LaminaSet(laminae=[Lamina("T6L", (-9.0, 20.0, 100.0), "placed", "manual")]), markupsNode)
         other = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "landmarks")
         other.AddControlPoint([1.0, 2.0, 3.0], "left ear")
-        self.assertIs(logic.latestList(), laminae)
-
-    def test_refusesToJumpNowhere(self):
-        markupsNode = self.listOfTwo()
-        LaminaLabelingLogic().jumpTo(markupsNode, "T6R")
-        self.assertRaises(LaminaError, LaminaLabelingLogic().jumpTo, markupsNode, "T7L")
+        self.assertIs(logic.latestList(), markupsNode)

@@ -41,7 +41,8 @@ def text(module):
 
 
 def test_every_library_file_is_listed_and_every_listed_file_is_there(module, text):
-    expected = {name for name in files_in(module, f"{module}Lib") if name.endswith(".py")} | {f"{module}.py"}
+    packages = files_in(module, f"{module}Lib") | files_in(module, f"{module}Gui")
+    expected = {name for name in packages if name.endswith(".py")} | {f"{module}.py"}
     assert set(cmake_list(text, "MODULE_PYTHON_SCRIPTS")) == expected
 
 

@@ -1,0 +1,161 @@
+"""Comparing two lists of a scan, and adjudicating them into a consensus."""
+
+from dataclasses import replace
+
+import slicer
+from slicer.i18n import tr as _
+
+from LaminaLabelingGui import appearance, scan_nodes
+from LaminaLabelingGui.case_work import CONSENSUS
+from LaminaLabelingLib.agreement import compare
+from LaminaLabelingLib.consensus import consensus, resolve
+from LaminaLabelingLib.errors import LaminaError
+from LaminaLabelingLib.laminae import LaminaSet, Review
+from LaminaLabelingLib.markups import from_node, to_node
+
+CURRENT = "current"
+
+
+class AgreementWork:
+    """Compares the labels of two raters, or of a rater and a model.
+
+    Parameters
+    ----------
+    session : LabelingSession
+    cases : CaseWork
+    """
+
+    def __init__(self, session, cases):
+        self._session, self._cases = session, cases
+        self.first = self.second = None
+        """The two sets that were compared last, in the coordinates of the list."""
+        self.result = None
+        self._subject = None
+
+    def _subjectNow(self):
+        """Return what tells scans apart; a case that is opened again has other nodes."""
+        if self._cases.isOpen:
+            return self._cases.name
+        return self._session.scanNode.GetID() if self._session.scanNode is not None else None
+
+    @property
+    def isCurrent(self):
+        """Whether the last comparison is one of the scan that is open."""
+        return self.result is not None and self._session.isOpen and self._subject == self._subjectNow()
+
+    def sources(self):
+        """Return what can be compared: (key, text) pairs; the list that is edited first."""
+        session = self._session
+        if not session.isOpen:
+            return []
+        found = [(CURRENT, _("this list"))]
+        found += [(f"rater:{rater}", _("saved: {rater}").format(rater=rater)) for rater in self._savedRaters()]
+        for node in slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode"):
+            if node is session.listNode or node.GetHideFromEditors():
+                continue
+            try:
+                if from_node(node).positions():
+                    found.append((f"node:{node.GetID()}", node.GetName()))
+            except LaminaError:
+                continue  # another kind of list
+        return found
+
+    def _savedRaters(self):
+        if not self._cases.isOpen or self._cases.folder is None:
+            return ()
+        return self._cases.folder.case(self._cases.name).raters
+
+    def laminaeOf(self, key):
+        """Return the laminae of a source, in the coordinates of the list that is edited."""
+        session = self._session
+        kind, _colon, name = (key or "").partition(":")
+        if kind == CURRENT:
+            return session.laminae
+        if kind == "rater":
+            return self._cases.labelsOf(name)
+        node = slicer.mrmlScene.GetNodeByID(name)
+        if node is None:
+            raise LaminaError(_("That list is no longer in the scene: choose another one."))
+        return moved(
+            from_node(node),
+            lambda point: scan_nodes.pointFromWorld(session.listNode, scan_nodes.pointToWorld(node, point)),
+        )
+
+    def compare(self, firstKey, secondKey):
+        """Compare two sources slot by slot, in patient axes. Returns the Agreement."""
+        if not self._session.isOpen:
+            raise LaminaError(_("Choose a list of laminae first."))
+        if firstKey == secondKey:
+            raise LaminaError(_("Choose two different lists to compare."))
+        self.first, self.second = self.laminaeOf(firstKey), self.laminaeOf(secondKey)
+        world = self._session.toWorld
+        self._subject = self._subjectNow()
+        self.result = compare(moved(self.first, world), moved(self.second, world))
+        return self.result
+
+    def placeOf(self, name):
+        """Return where a compared slot is in the world: between the two, or where one of them has it."""
+        points = [
+            self._session.toWorld(laminae[name].position)
+            for laminae in (self.first, self.second)
+            if name in laminae and laminae[name].position is not None
+        ]
+        return tuple(sum(values) / len(points) for values in zip(*points)) if points else None
+
+    def adjudicate(self):
+        """Begin a consensus of the two sets; return the new list.
+
+        In a case folder it becomes the labels of the rater "consensus", whose earlier work is gone on with; elsewhere a
+        new list in the scene.
+        """
+        first, second = self._needResult()
+        agreed = consensus(first, second)
+        session = self._session
+        if self._cases.isOpen:
+            name = self._cases.name
+            self._cases.open(name, rater=CONSENSUS)
+            if not any(lamina.review is not Review.unset for lamina in session.laminae.values()):
+                session.labeling.replace(agreed, _("consensus"))
+            return session.listNode
+        scanNode = session.scanNode
+        node = slicer.mrmlScene.AddNewNodeByClass(
+            "vtkMRMLMarkupsFiducialNode", slicer.mrmlScene.GenerateUniqueName(_("consensus"))
+        )
+        node.SetAndObserveTransformNodeID(session.listNode.GetTransformNodeID())
+        to_node(agreed, node)
+        appearance.style(node)
+        if scanNode is not None:
+            appearance.belongToScan(scanNode, node)
+        session.open(node, scanNode)
+        return node
+
+    def take(self, choice):
+        """Resolve the chosen slot of the consensus: "first", "second" or "middle". Returns the next slot to review."""
+        first, second = self._needResult()
+        session = self._session
+        name = session.selected
+        resolved = resolve(session.laminae, name, choice, first, second)
+        texts = {
+            "first": _("{name}: the first rater's position"),
+            "second": _("{name}: the second rater's position"),
+            "middle": _("{name}: the middle of both"),
+        }
+        session.labeling.replace(resolved, texts[choice].format(name=name))
+        return session.nextToReview()
+
+    def _needResult(self):
+        if self.result is None:
+            raise LaminaError(_("Compare two lists first."))
+        return self.first, self.second
+
+    def forget(self):
+        """Forget the comparison: another scan is shown."""
+        self.first = self.second = self.result = None
+
+
+def moved(laminae, move):
+    """Return a set whose positions went through a function."""
+    changed = [
+        replace(lamina, position=move(lamina.position)) for lamina in laminae.values() if lamina.position is not None
+    ]
+    return laminae.with_laminae(changed) if changed else LaminaSet.of(laminae.values(), laminae.numbering)

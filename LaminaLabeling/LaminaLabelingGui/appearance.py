@@ -1,0 +1,84 @@
+"""How lists of laminae and the curve of the spinous column look, and where they stand in the subject hierarchy."""
+
+import slicer
+
+from LaminaLabelingGui.scan_nodes import SCAN_REFERENCE
+
+_READ_ONLY = (0.75, 0.75, 0.8)
+
+
+def style(markupsNode, curveNode=None):
+    """Give a list of laminae, and the curve of the spinous column, their colors and sizes.
+
+    Laminae lie at very different depths, so that a coronal slice meets only a few: coronal views show all of them.
+    """
+    markupsNode.CreateDefaultDisplayNodes()
+    display = markupsNode.GetDisplayNode()
+    display.SetSelectedColor(0.25, 0.95, 0.55)
+    display.SetColor(1.0, 0.65, 0.1)  # suggested laminae are not selected
+    display.SetGlyphScale(1.6)
+    display.SetTextScale(2.2)
+    projectInCoronalViews(markupsNode)
+    if curveNode is not None:
+        curveNode.CreateDefaultDisplayNodes()
+        display = curveNode.GetDisplayNode()
+        display.SetSelectedColor(0.35, 0.75, 1.0)
+        display.SetGlyphScale(0.5)
+        display.SetPointLabelsVisibility(False)
+        display.SetPropertiesLabelVisibility(False)
+        projectInCoronalViews(curveNode)
+        curveNode.SetLocked(True)
+
+
+def styleReadOnly(markupsNode):
+    """Give a list that is only looked at a color of its own, and lock it."""
+    style(markupsNode)
+    for index in range(markupsNode.GetNumberOfDisplayNodes()):
+        display = markupsNode.GetNthDisplayNode(index)
+        display.SetSelectedColor(*_READ_ONLY)
+        display.SetColor(*_READ_ONLY)
+        display.SetGlyphScale(1.2)
+        display.SetPointLabelsVisibility(False)
+    markupsNode.SetLocked(True)
+
+
+def projectInCoronalViews(markupsNode):
+    """Show the points that lie off the slice in the coronal views too, fainter, by a second display node for these."""
+    views = slicer.util.getNodesByClass("vtkMRMLSliceNode")
+    coronal = [node.GetID() for node in views if node.GetOrientation().startswith("Coronal")]
+    if not coronal or markupsNode.GetNumberOfDisplayNodes() > 1:
+        return
+    main = markupsNode.GetDisplayNode()
+    projected = slicer.mrmlScene.AddNewNodeByClass(main.GetClassName())
+    projected.CopyContent(main)
+    projected.SetColor(*main.GetSelectedColor())  # Slicer draws projected points in this one, whether selected or not
+    projected.SetSliceProjection(True)
+    projected.SetSliceProjectionUseFiducialColor(True)
+    projected.SetSliceProjectionOpacity(0.8)
+    for viewId in coronal:
+        projected.AddViewNodeID(viewId)
+    markupsNode.AddAndObserveDisplayNodeID(projected.GetID())
+
+
+def belongToScan(volumeNode, *nodes):
+    """Put markups nodes under their scan in the subject hierarchy and remember which scan that is."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    parent = hierarchy.GetItemByDataNode(volumeNode) if hierarchy else 0
+    for node in nodes:
+        node.SetNodeReferenceID(SCAN_REFERENCE, volumeNode.GetID())
+        if parent and hierarchy.GetItemByDataNode(node):
+            hierarchy.SetItemParent(hierarchy.GetItemByDataNode(node), parent)
+
+
+def replaceOnScan(volumeNode, *nodes):
+    """Put new markups nodes under their scan in the subject hierarchy, and hide the scan's earlier ones."""
+    for node in companionsOf(volumeNode):
+        if node not in nodes:
+            node.SetDisplayVisibility(False)
+    belongToScan(volumeNode, *nodes)
+
+
+def companionsOf(volumeNode):
+    """Return the markups nodes that belong to a scan."""
+    nodes = slicer.util.getNodesByClass("vtkMRMLMarkupsNode")
+    return [node for node in nodes if node.GetNodeReference(SCAN_REFERENCE) is volumeNode]

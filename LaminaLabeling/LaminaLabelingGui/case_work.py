@@ -1,0 +1,183 @@
+"""Cases of a folder in the scene: opening, leaving, looking at another rater's labels."""
+
+import slicer
+from slicer.i18n import tr as _
+
+from LaminaLabelingGui import appearance, scan_nodes
+from LaminaLabelingLib.case_session import CaseSession
+from LaminaLabelingLib.cases import CaseFolder
+from LaminaLabelingLib.errors import LaminaError
+from LaminaLabelingLib.markups import to_node
+
+CONSENSUS = "consensus"
+"""Rater's name of an adjudicated list."""
+
+
+class CaseWork:
+    """A folder of scans, of which one is open.
+
+    Parameters
+    ----------
+    session : LabelingSession
+        Works on the list of the open case.
+
+    Attributes
+    ----------
+    folder : CaseFolder or None
+    warnings : list of str
+        What the user should know about the case that was opened last.
+    """
+
+    def __init__(self, session):
+        self._session = session
+        self.folder = None
+        self.warnings = []
+        self._nodes = []
+        self._otherNode = None
+
+    @property
+    def isOpen(self):
+        """Whether a case is open."""
+        return self._session.case is not None
+
+    @property
+    def name(self):
+        """Name of the open case, empty without one."""
+        return self._session.case.name if self.isOpen else ""
+
+    def openFolder(self, path, rater):
+        """Open a folder of scans for a rater. Raises LaminaError if it cannot be read, or the rater's name is none."""
+        folder = CaseFolder(path, rater)
+        self.close()
+        self.folder = folder
+
+    def closeFolder(self):
+        """Leave the folder; a draft of the open case stays in it."""
+        self.close()
+        self.folder = None
+
+    def open(self, name, takeOver=False, rater=""):
+        """Open a case of the folder where it was left off.
+
+        Parameters
+        ----------
+        name : str
+            The scan's name without extension.
+        takeOver : bool
+            Whether to take the lock of somebody else over.
+        rater : str
+            Whose labels to edit; empty for the folder's rater.
+
+        Raises
+        ------
+        CaseLockedError
+            If somebody else has it open.
+        LaminaError
+            If the scan or the labels cannot be read.
+        """
+        self.close()
+        case = CaseSession.open(self.folder.folder, name, rater or self.folder.rater, take_over=takeOver)
+        try:
+            volumeNode = self._load(case.scan)
+            markupsNode = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", f"{name} {case.rater}")
+            self._nodes.append(markupsNode)
+            if case.axes:
+                self._nodes.append(scan_nodes.setAxes(volumeNode, case.axes, [markupsNode]))
+            to_node(case.laminae, markupsNode)
+            appearance.style(markupsNode)
+            appearance.belongToScan(volumeNode, markupsNode)
+            self._session.open(markupsNode, volumeNode, case)
+        except Exception:
+            case.close()
+            self._session.close()
+            self._removeNodes()
+            raise
+        self.warnings = list(case.warnings)
+        if case.recovered:
+            self.warnings.append(_("Edits that were not saved have been found and are shown."))
+        if not case.axes and (doubt := scan_nodes.axesDoubt(volumeNode)):
+            self.warnings.append(doubt)
+
+    def _load(self, path):
+        if not path.is_file():
+            raise LaminaError(_('The scan "{name}" is gone: refresh the folder.').format(name=path.name))
+        try:
+            volumeNode = slicer.util.loadVolume(str(path), {"show": False})
+        except RuntimeError as error:
+            raise LaminaError(
+                _('The scan "{name}" cannot be read: it is damaged or not a 3D volume.').format(name=path.name)
+            ) from error
+        self._nodes.append(volumeNode)
+        return volumeNode
+
+    def close(self):
+        """Leave the open case: release it, and take its nodes out of the scene. Its draft stays in the folder."""
+        self.warnings = []
+        if self.isOpen:
+            self._session.close()
+        self._removeNodes()
+
+    def forgetNodes(self):
+        """Release the open case when the scene is closing, which takes the nodes away itself."""
+        self._nodes, self._otherNode = [], None
+        if self.isOpen:
+            self._session.close()
+
+    def _removeNodes(self):
+        nodes, self._nodes = self._nodes, []
+        for node in [self._otherNode, *reversed(nodes)]:
+            if node is not None and node.GetScene() is not None:
+                slicer.mrmlScene.RemoveNode(node)
+        self._otherNode = None
+
+    def step(self, by, unfinished=False):
+        """Return the name of the next (1) or previous (-1) case, None at the end of the folder."""
+        if self.folder is None:
+            raise LaminaError(_("Open a folder of scans first."))
+        self.folder.refresh()
+        look = self.folder.next if by > 0 else self.folder.previous
+        case = look(self.name or None, unfinished=unfinished)
+        return None if case is None else case.name
+
+    def setAxes(self, code):
+        """Say how the open scan lies in the patient; kept beside the scan for all raters."""
+        session = self._session
+        known = appearance.companionsOf(session.scanNode)
+        if session.listNode not in known:
+            known.append(session.listNode)
+        transformNode = scan_nodes.setAxes(session.scanNode, code, [node for node in known if node is not None])
+        if self.isOpen:
+            session.case.set_axes(code)
+            if transformNode not in self._nodes:
+                self._nodes.append(transformNode)
+
+    # Another rater's labels
+
+    def otherRaters(self):
+        """Return who else has saved labels for the open case."""
+        if not self.isOpen or self.folder is None:
+            return ()
+        case = self.folder.case(self.name)
+        return tuple(rater for rater in case.raters if rater != self._session.case.rater)
+
+    def labelsOf(self, rater):
+        """Return the saved labels of a rater for the open case, in the coordinates of the scan's file."""
+        return self._session.case.labels_of(rater)
+
+    def showRater(self, rater):
+        """Show another rater's labels in gray, to look at only; an empty name hides them."""
+        if self._otherNode is not None and self._otherNode.GetScene() is not None:
+            slicer.mrmlScene.RemoveNode(self._otherNode)
+        self._otherNode = None
+        if not rater:
+            return None
+        laminae = self.labelsOf(rater)
+        node = slicer.mrmlScene.AddNewNodeByClass(
+            "vtkMRMLMarkupsFiducialNode", _("{name} {rater} (read only)").format(name=self.name, rater=rater)
+        )
+        node.SetHideFromEditors(True)
+        node.SetAndObserveTransformNodeID(self._session.scanNode.GetTransformNodeID())
+        to_node(laminae, node)
+        appearance.styleReadOnly(node)
+        self._otherNode = node
+        return node

@@ -1,0 +1,94 @@
+"""The keyboard: everything that the panel does, while it is shown."""
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+KEYS = (
+    ("place", ("P",), lambda: _("Click to place: on or off")),
+    ("placeHere", ("Space",), lambda: _("Place the lamina where the three views meet")),
+    ("skip", ("S",), lambda: _("Skip to the next empty slot")),
+    ("absent", ("X",), lambda: _("Mark as absent")),
+    ("unset", ("Del", "Backspace"), lambda: _("Empty the slot")),
+    ("next", ("PgDown",), lambda: _("Next slot")),
+    ("previous", ("PgUp",), lambda: _("Previous slot")),
+    ("otherSide", ("O",), lambda: _("The other side of the vertebra")),
+    ("up", ("Up",), lambda: _("Move up by a voxel, in the view under the mouse")),
+    ("down", ("Down",), lambda: _("Move down by a voxel")),
+    ("left", ("Left",), lambda: _("Move to the left by a voxel")),
+    ("right", ("Right",), lambda: _("Move to the right by a voxel")),
+    ("deeper", ("Ctrl+Up",), lambda: _("Move into the picture by a voxel")),
+    ("shallower", ("Ctrl+Down",), lambda: _("Move out of the picture by a voxel")),
+    ("snap", ("B",), lambda: _("Snap to bone: on or off")),
+    ("accept", ("Return", "Enter"), lambda: _("Accept, and go to the next to review")),
+    ("reject", ("R",), lambda: _("Reject the position")),
+    ("nextToReview", ("N",), lambda: _("Next to review: doubtful and lumbar ones first")),
+    ("undo", ("Ctrl+Z",), lambda: _("Undo")),
+    ("redo", ("Ctrl+Y", "Ctrl+Shift+Z"), lambda: _("Redo")),
+    ("undoSlot", ("Ctrl+Alt+Z",), lambda: _("Undo the last change of this slot only")),
+    ("protect", ("L",), lambda: _("Lock against accidental moves: on or off")),
+    ("fit", ("F",), lambda: _("Show the whole scan")),
+    ("save", ("Ctrl+Shift+S",), lambda: _("Save the case")),
+    ("nextCase", ("Ctrl+PgDown",), lambda: _("Next case")),
+    ("previousCase", ("Ctrl+PgUp",), lambda: _("Previous case")),
+    ("nextUnfinished", ("Ctrl+Shift+PgDown",), lambda: _("Next unfinished case")),
+    ("help", ("F1", "?"), lambda: _("This list")),
+)
+"""Name of the action, its keys, and what it does. Ctrl+S is Slicer's own."""
+
+NUDGES = ("up", "down", "left", "right", "deeper", "shallower")
+
+
+class Shortcuts:
+    """The keys, which live only while the module is shown.
+
+    Parameters
+    ----------
+    actions : dict of str to callable
+        By the names in `KEYS`; every name must be there.
+    """
+
+    def __init__(self, actions):
+        self._actions = actions
+        self._shortcuts = []
+
+    def install(self):
+        """Make the keys work. Nothing happens without a main window."""
+        window = slicer.util.mainWindow()
+        if window is None or self._shortcuts:
+            return
+        for name, keys, _text in KEYS:
+            for key in keys:
+                shortcut = qt.QShortcut(window)
+                shortcut.setKey(qt.QKeySequence(key))
+                shortcut.activated.connect(self._guarded(name))
+                self._shortcuts.append(shortcut)
+
+    def remove(self):
+        """Give the keys back to Slicer."""
+        for shortcut in self._shortcuts:
+            shortcut.setEnabled(False)
+            shortcut.setParent(None)
+            shortcut.deleteLater()
+        self._shortcuts = []
+
+    def _guarded(self, name):
+        def run():
+            if name in NUDGES and _usesArrows(qt.QApplication.focusWidget()):
+                return  # a slider of Slicer's that was used last must not move a lamina with its next key
+            self._actions[name]()
+
+        return run
+
+
+def _usesArrows(widget):
+    """Return whether a control moves by the arrow keys itself."""
+    return isinstance(widget, (qt.QAbstractSlider, qt.QAbstractSpinBox, qt.QComboBox, qt.QLineEdit))
+
+
+def cheatSheet():
+    """Return the keys as an HTML table."""
+    rows = "".join(
+        f"<tr><td><b>{' '.join(keys)}</b>&nbsp;&nbsp;</td><td>{describe()}</td></tr>" for _name, keys, describe in KEYS
+    )
+    return f"<table>{rows}</table>"
