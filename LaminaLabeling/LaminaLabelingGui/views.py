@@ -19,6 +19,8 @@ _PLOT = '<view class="vtkMRMLPlotViewNode" singletontag="PlotView1"><property na
 _PLOT += "</property></view>"
 # How far from the border of a view a lamina may lie before the view is moved to show it, as a share of its size.
 _MARGIN = 0.06
+# Distance of the samples through a slab.
+_SAMPLE_MM = 1.0
 
 
 def _layout(*smaller):
@@ -118,7 +120,16 @@ class LabelingViews:
         node.SetSlabReconstructionEnabled(thickness > 0)
         node.SetSlabReconstructionType(vtk.VTK_IMAGE_SLAB_MAX if kind == "maximum" else vtk.VTK_IMAGE_SLAB_MEAN)
         if thickness > 0:
+            # Slicer takes thickness / spacing samples, each (spacing of view x spacing / oversampling) from the next:
+            # the slab has the thickness that is asked for only where all of these are 1 mm. It is quick, besides.
+            node.SetSliceSpacingModeToPrescribed()
+            node.SetPrescribedSliceSpacing(_SAMPLE_MM, _SAMPLE_MM, _SAMPLE_MM)
+            node.SetSlabReconstructionOversamplingFactor(1.0)
             node.SetSlabReconstructionThickness(thickness)
+            width, height, _depth = node.GetFieldOfView()
+            node.SetFieldOfView(width, height, _SAMPLE_MM)
+        else:
+            node.SetSliceSpacingModeToAutomatic()
         node.EndModify(modifying)
 
     def setFromBehind(self, fromBehind):
@@ -183,14 +194,21 @@ class _SliceState:
             node.GetSlabReconstructionEnabled(),
             node.GetSlabReconstructionType(),
             node.GetSlabReconstructionThickness(),
+            node.GetSlabReconstructionOversamplingFactor(),
         )
+        self._spacing = node.GetSliceSpacingMode(), node.GetPrescribedSliceSpacing(), node.GetFieldOfView()[2]
 
     def restore(self, node):
         modifying = node.StartModify()
-        enabled, kind, thickness = self._slab
+        enabled, kind, thickness, oversampling = self._slab
         node.SetSlabReconstructionEnabled(enabled)
         node.SetSlabReconstructionType(kind)
         node.SetSlabReconstructionThickness(thickness)
+        node.SetSlabReconstructionOversamplingFactor(oversampling)
+        mode, spacing, depth = self._spacing
+        node.SetSliceSpacingMode(mode)
+        node.SetPrescribedSliceSpacing(*spacing)
+        node.SetFieldOfView(*node.GetFieldOfView()[:2], depth)
         if node.GetOrientation() != self._orientation and node.HasSliceOrientationPreset(self._orientation):
             node.SetOrientation(self._orientation)
         node.EndModify(modifying)

@@ -401,6 +401,32 @@ def test_the_slab_and_the_view_from_behind_are_set(slicer, user):
     assert user.widget.editPanel.grid.cell("T1R")[1] == 1
 
 
+@pytest.mark.parametrize("thickness", [6.0, 16.0, 30.0])
+def test_the_slab_has_the_thickness_that_is_asked_for(slicer, user, scan, thickness):
+    """Measured on a bright plane across the spine, which the slab shows as long as it reaches it."""
+    from vtk.util import numpy_support
+
+    array = slicer.util.arrayFromVolume(scan)
+    array[:] = 0
+    array[:, 30, :] = 250  # A = 24 mm
+    slicer.util.arrayFromVolumeModified(scan)
+    user.ui.slabTypeComboBox.setCurrentIndex(1)
+    user.ui.slabSpinBox.setValue(thickness)
+    user.host.process_events()
+    widget = user.slice_widget("Green")
+    seen = []
+    for depth in np.arange(0.0, 48.0, 0.5):
+        widget.mrmlSliceNode().JumpSliceByOffsetting(30.0, depth, 100.0)
+        reslice = widget.sliceLogic().GetBackgroundLayer().GetReslice()
+        reslice.Update()
+        if numpy_support.vtk_to_numpy(reslice.GetOutput().GetPointData().GetScalars()).max() > 100:
+            seen.append(depth)
+    assert max(seen) - min(seen) == pytest.approx(thickness, abs=2.0)
+    assert np.mean(seen) == pytest.approx(24.0, abs=0.75)
+    user.ui.slabTypeComboBox.setCurrentIndex(0)
+    user.ui.slabSpinBox.setValue(16.0)
+
+
 def test_the_window_fits_what_was_scanned(slicer, user, scan):
     display = scan.GetDisplayNode()
     assert not display.GetAutoWindowLevel()
