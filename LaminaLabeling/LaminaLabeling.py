@@ -6,19 +6,9 @@ This file declares and wires. What laminae are and how they are checked, stored 
 
 from typing import Annotated
 
+import qt
 import slicer
 import vtk
-from LaminaLabelingGui import appearance, sample_data
-from LaminaLabelingGui.agreement_panel import AgreementPanel
-from LaminaLabelingGui.agreement_work import AgreementWork
-from LaminaLabelingGui.case_panel import CasePanel
-from LaminaLabelingGui.case_work import CaseWork
-from LaminaLabelingGui.edit_panel import EditPanel
-from LaminaLabelingGui.scan_nodes import SCAN_REFERENCE
-from LaminaLabelingGui.scan_panel import ScanPanel
-from LaminaLabelingGui.session import LabelingSession
-from LaminaLabelingGui.shortcuts import Shortcuts
-from LaminaLabelingGui.views import SLAB_TYPES, LabelingViews
 from slicer import vtkMRMLMarkupsFiducialNode, vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import Choice, parameterNodeWrapper
@@ -30,6 +20,17 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
+from LaminaLabelingGui import appearance, sample_data
+from LaminaLabelingGui.agreement_panel import AgreementPanel
+from LaminaLabelingGui.agreement_work import AgreementWork
+from LaminaLabelingGui.case_panel import CasePanel
+from LaminaLabelingGui.case_work import CaseWork
+from LaminaLabelingGui.edit_panel import EditPanel
+from LaminaLabelingGui.scan_nodes import SCAN_REFERENCE
+from LaminaLabelingGui.scan_panel import ScanPanel
+from LaminaLabelingGui.session import LabelingSession
+from LaminaLabelingGui.shortcuts import Shortcuts
+from LaminaLabelingGui.views import SLAB_TYPES, LabelingViews
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.guidance import ORDERS
 from LaminaLabelingLib.laminae import Lamina, LaminaSet
@@ -111,6 +112,7 @@ class LaminaLabelingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(scene, scene.NodeAddedEvent, self.onNodeAdded)
         self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self.onNodeAboutToBeRemoved)
         self.initializeParameterNode()
 
@@ -142,7 +144,14 @@ class LaminaLabelingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.agreementPanel.scanChanged()
         self.casePanel.show()
         if self.parent.isEntered:
+            self.views.showAgain()
             self.initializeParameterNode()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodeAdded(self, caller, event, node):
+        """Choose a scan that is loaded while there is none; once its voxels are there."""
+        if self._parameterNode and not self._parameterNode.scan and node.IsA("vtkMRMLScalarVolumeNode"):
+            qt.QTimer.singleShot(0, self.chooseMissing)
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeAboutToBeRemoved(self, caller, event, node):
@@ -160,7 +169,13 @@ class LaminaLabelingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def initializeParameterNode(self):
         self.setParameterNode(self.logic.getParameterNode())
+        self.chooseMissing()
+
+    def chooseMissing(self):
+        """Choose a list and a scan where none is chosen."""
         settings = self._parameterNode
+        if not settings:  # left in the meantime
+            return
         if not settings.laminae:
             settings.laminae = self.logic.latestList()
         if not settings.scan:

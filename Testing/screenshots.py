@@ -1,11 +1,13 @@
-"""Takes the screenshots of the documentation: simulates a scan, opens it in SlicerHost, and clicks Apply.
+"""Takes the screenshots of the documentation in SlicerHost, with real clicks.
 
-    python Testing/screenshots.py [--seed 11] [--spacing 0.5] [-o Resources/Screenshots]
+    python Testing/screenshots.py [--only segmentation|labelling]
 
-Nothing in the picture is retouched: it shows what the module found in a simulated scan that the model never saw.
+Nothing in the pictures is retouched. The scan of the segmentation is simulated for it and no model has seen it; the
+labelling uses the sample scan that the extension ships, and its true laminae in the place of a rater's labels.
 """
 
 import argparse
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -13,8 +15,27 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 MODULES = [ROOT / name / f"{name}.py" for name in ("LaminaLabeling", "LaminaSegmentation")]
 SIZE = (1440, 900)
-SLAB_MM = 16.0
-MEAN_OF_SLAB = 2
+SEED, SPACING_MM = 11, 0.5
+SCREENSHOTS = ROOT / "Resources" / "Screenshots"
+TUTORIAL = ROOT / "docs" / "labelling"
+
+
+class Photographer:
+    """Takes pictures of the main window."""
+
+    def __init__(self, host):
+        self._host = host
+
+    def take(self, path):
+        self._host.process_events()
+        self._host.screenshot(path)
+        print(path.relative_to(ROOT))
+
+    def show(self, section, widget):
+        """Open a section of a module's panel and scroll to one of its widgets."""
+        section.collapsed = False
+        self._host.process_events()
+        self._host.window._panel.ensureWidgetVisible(widget, 0, 60)
 
 
 def load_simulated_scan(seed, spacing):
@@ -30,53 +51,132 @@ def load_simulated_scan(seed, spacing):
         return slicer.util.loadVolume(str(path))
 
 
-def arrange_views(markups_node):
-    """Average a slab in the coronal view, at the depth of the laminae, and move the other views to one of them."""
-    import numpy as np
+def take_segmentation(host, photographer):
+    """One click on a simulated scan, and what it finds in the labeling view."""
     import slicer
 
-    from LaminaLabelingLib.markups import from_node
-
-    positions = from_node(markups_node).positions()
-    slicer.modules.LaminaLabelingWidget.logic.jumpTo(markups_node, list(positions)[len(positions) // 2])
-    coronal = slicer.app.layoutManager().sliceWidget("Green")
-    coronal.sliceLogic().SetSliceOffset(np.median([point[1] for point in positions.values()]))
-    node = coronal.mrmlSliceNode()
-    node.SetSlabReconstructionEnabled(True)
-    node.SetSlabReconstructionType(MEAN_OF_SLAB)
-    node.SetSlabReconstructionThickness(SLAB_MM)
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seed", type=int, default=11, help="which simulated patient: 0 to 999999")
-    parser.add_argument("--spacing", type=float, default=0.5, help="voxel size of the simulated scan in mm")
-    parser.add_argument("-o", "--output", type=Path, default=ROOT / "Resources" / "Screenshots", help="folder")
-    options = parser.parse_args()
-
-    sys.path[:0] = [str(ROOT / "Testing"), *(str(path.parent) for path in MODULES)]
-    from SlicerHost import Host
-
-    host = Host.start(MODULES, SIZE)
-    host.select_module("LaminaLabeling")
     widget = host.select_module("LaminaSegmentation")
     print("Simulating the scan...", flush=True)
-    load_simulated_scan(options.seed, options.spacing)
+    load_simulated_scan(SEED, SPACING_MM)
     host.process_events()
     print("Finding the laminae...", flush=True)
     host.click(widget.ui.applyButton)
     host.wait_until(lambda: not widget.logic.isRunning, timeout=600)
-    errors = host.take_slot_errors()
-    if errors:
+    if errors := host.take_slot_errors():
         raise SystemExit(f"The module failed: {errors[0]}")
+    labeling = host.select_module("LaminaLabeling")
+    middle = list(labeling.logic.session.laminae)[16]
+    labeling.editPanel.onSlot(middle)
+    host.process_events()
+    photographer.take(SCREENSHOTS / "LaminaLabeling.png")
+    slicer.app.layoutManager().setLayout(53417)  # the same views beside the other panel
+    host.window.select_module("LaminaSegmentation")
+    slicer.app.layoutManager().setLayout(53417)
+    labeling.views.setSlab(16.0, "mean")
+    labeling.views.jump(labeling.logic.session.position(middle))
+    photographer.take(SCREENSHOTS / "LaminaSegmentation.png")
+    slicer.mrmlScene.Clear()
+
+
+def as_found(truth):
+    """Return the true laminae as if a model had found them: two suggested, three missing."""
+    from LaminaLabelingLib.laminae import Lamina, LaminaSet
+
+    laminae = []
+    for index, (name, lamina) in enumerate(truth.items()):
+        if name in ("L3R", "L4R", "L5L"):
+            continue
+        source = "inferred" if name in ("L4L", "T1R") else "detected"
+        confidence = 0.31 if source == "inferred" else round(0.97 - 0.011 * index, 2)
+        laminae.append(Lamina(name, lamina.position, "unreviewed", source, confidence))
+    return LaminaSet(laminae=laminae)
+
+
+def take_labelling(host, photographer):
+    """The pictures of the tutorial docs/labelling.md."""
+    import numpy as np
+    import SampleData
     import slicer
 
-    arrange_views(slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode")[0])
-    for module in ("LaminaSegmentation", "LaminaLabeling"):
-        host.select_module(module)
-        path = options.output / f"{module}.png"
-        host.screenshot(path)
-        print(path)
+    from LaminaLabelingGui import sample_data
+    from LaminaLabelingLib.files import read_markups, write_markups
+    from LaminaLabelingLib.laminae import LaminaSet
+
+    widget = host.select_module("LaminaLabeling")
+    ui, session = widget.ui, widget.logic.session
+    scan = SampleData.SampleDataLogic().downloadSamples(sample_data.SAMPLE_NAME)[0]
+    truth = read_markups(sample_data.TRUTH_FILE)
+    host.process_events()
+
+    host.click(ui.newListButton)
+    begun = LaminaSet(laminae=[truth[name] for name in list(truth)[:16]])
+    session.labeling.reset(begun)
+    widget.editPanel.onSlot("T9L")
+    host.click(ui.placeButton)
+    photographer.take(TUTORIAL / "place.png")
+    host.click(ui.placeButton)
+
+    session.open(widget.logic.newList(scan, as_found(truth)), scan)
+    widget._parameterNode.laminae = session.listNode
+    host.click(ui.nextToReviewButton)
+    photographer.take(TUTORIAL / "review.png")
+
+    wrong = dict(truth.positions())
+    wrong["T8L"], wrong["T8R"] = wrong["T8R"], wrong["T8L"]
+    wrong["L2R"] = np.add(wrong["L2R"], (0, 0, 14.0))
+    session.labeling.reset(LaminaSet.from_positions(wrong))
+    widget.editPanel.onSlot("L2R")
+    photographer.show(ui.checksCollapsibleButton, ui.findingsList)
+    photographer.take(TUTORIAL / "checks.png")
+    slicer.mrmlScene.Clear()
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "scans"
+        folder.mkdir()
+        rng = np.random.default_rng(5)
+        for number in range(1, 5):
+            shutil.copy(sample_data.SAMPLE_FILE, folder / f"simulated {number}.nrrd")
+        for rater, sigma in (("anna", 0.6), ("bert", 1.1)):
+            noisy = {slot: point + rng.normal(0.0, sigma, 3) for slot, point in truth.positions().items()}
+            if rater == "bert":
+                noisy["L4R"] = noisy["L4R"] + (0.0, 6.0, 2.0)
+                del noisy["L5R"]
+            write_markups(LaminaSet.from_positions(noisy, truth.numbering), folder / f"simulated 1.{rater}.mrk.json")
+        write_markups(begun, folder / "simulated 2.anna.mrk.json")
+        ui.raterLineEdit.setText("anna")
+        widget.casePanel.openFolder(str(folder))
+        widget.casePanel.open("simulated 1")
+        widget.editPanel.onSlot("T9L")
+        photographer.show(ui.casesCollapsibleButton, ui.raterLineEdit)
+        photographer.take(TUTORIAL / "cases.png")
+        ui.casesCollapsibleButton.collapsed = True
+        photographer.show(ui.agreementCollapsibleButton, ui.takeSecondButton)
+        ui.firstRaterComboBox.setCurrentIndex(ui.firstRaterComboBox.findText("saved: anna"))
+        ui.secondRaterComboBox.setCurrentIndex(ui.secondRaterComboBox.findText("saved: bert"))
+        host.click(ui.compareButton)
+        ui.quantityComboBox.setCurrentIndex(ui.quantityComboBox.findText("depth"))
+        host.click(ui.plotButton)
+        widget.agreementPanel.onRow(1)
+        photographer.show(ui.agreementCollapsibleButton, ui.takeSecondButton)
+        photographer.take(TUTORIAL / "agreement.png")
+        widget.logic.cases.closeFolder()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=("segmentation", "labelling"), help="take these pictures only")
+    options = parser.parse_args()
+    sys.path[:0] = [str(ROOT / "Testing"), *(str(path.parent) for path in MODULES)]
+    from SlicerHost import Host
+
+    host = Host.start(MODULES, SIZE)
+    photographer = Photographer(host)
+    if options.only != "labelling":
+        take_segmentation(host, photographer)
+    if options.only != "segmentation":
+        take_labelling(host, photographer)
+    if errors := host.take_slot_errors():
+        raise SystemExit(f"A module failed: {errors[0]}")
 
 
 if __name__ == "__main__":

@@ -101,9 +101,11 @@ class AgreementPanel:
             return
         key = chosenKey(self.ui.quantityComboBox)
         text, unit = next((text, unit) for name, text, unit in quantities() if name == key)
+        figures = self.work.result.bland_altman(key)
+        title = _("{quantity}: bias {bias:.2f} {unit}, 95 % limits {lower:.2f} to {upper:.2f} {unit}")
         showBlandAltman(
-            self.work.result.bland_altman(key),
-            _("Bland-Altman: {quantity}").format(quantity=text),
+            figures,
+            title.format(quantity=text, bias=figures.bias, lower=figures.lower, upper=figures.upper, unit=unit),
             _("mean of both ({unit})").format(unit=unit),
             _("second - first ({unit})").format(unit=unit),
         )

@@ -42,6 +42,8 @@ class CasePanel:
         self.ui, self.session, self.cases = ui, session, cases
         self._onOpened = onOpened
         prepareTable(ui.caseTable, [_("Scan"), _("Status"), _("Done"), _("Raters"), _("Note")])
+        for column in (1, 2):
+            ui.caseTable.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
         ui.raterLineEdit.setText(slicer.app.settings().value(_RATER_SETTING) or "")
         ui.raterLineEdit.editingFinished.connect(self.onRater)
         ui.otherRaterComboBox.currentIndexChanged.connect(lambda *_args: self.onOtherRater())

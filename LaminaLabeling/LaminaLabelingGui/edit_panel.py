@@ -10,6 +10,7 @@ from LaminaLabelingGui.placing import Placing
 from LaminaLabelingGui.shortcuts import cheatSheet
 from LaminaLabelingGui.slot_grid import SlotGrid, reviewText, sourceText
 from LaminaLabelingLib import guidance
+from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.laminae import Lamina, LaminaSet, Review
 
 
@@ -254,7 +255,13 @@ class EditPanel:
             else:
                 self._placing.start(session.selected)
         settings = self._settings()
-        self._findings = session.findings() if session.isOpen else ()
+        problem = session.problem
+        self._findings = ()
+        if session.isOpen:
+            try:
+                self._findings = session.findings()
+            except LaminaError as error:
+                problem = problem or str(error)
         self.grid.show(
             session.laminae if session.isOpen else LaminaSet.provisional(),
             session.selected,
@@ -263,7 +270,7 @@ class EditPanel:
         )
         ui.promptLabel.setText(slotText(session.selected) if session.isOpen else "")
         ui.hintLabel.setText(self._hint())
-        ui.problemLabel.setText(session.problem)
+        ui.problemLabel.setText(problem)
         ui.progressLabel.setText(progressText(session.laminae) if session.isOpen else "")
         ui.findingsList.clear()
         for finding in self._findings:

@@ -22,7 +22,7 @@ def showBlandAltman(blandAltman, title, xTitle, yTitle):
     chart.SetTitle(title)
     chart.SetXAxisTitle(xTitle)
     chart.SetYAxisTitle(yTitle)
-    chart.SetLegendVisibility(True)
+    chart.SetLegendVisibility(False)  # it would hide points; the title says what the lines are
     means, differences = np.asarray(blandAltman.means), np.asarray(blandAltman.differences)
     points = _series(_("laminae"), means, differences, blandAltman.names)
     points.SetPlotType(points.PlotTypeScatter)

@@ -183,7 +183,7 @@ def ultrasoundWindow(volumeNode, preset):
     return float(darkest), float(max(brightest, darkest + 1.0))
 
 
-WINDOW_PRESETS = {"ultrasound": (2.0, 99.7), "bone": (60.0, 99.9), "soft": (0.5, 97.0)}
+WINDOW_PRESETS = {"ultrasound": (2.0, 97.0), "bone": (60.0, 99.9), "soft": (0.5, 90.0)}
 """Percentiles of the scanned voxels that become black and white."""
 
 

@@ -83,6 +83,7 @@ class ScanPanel:
         self.shownScan = volumeNode
         if volumeNode is not None and volumeNode.GetImageData() is not None:
             slicer.util.setSliceViewerLayers(background=volumeNode, fit=True)
+            self.views.showAgain()
             scan_nodes.showWindow(volumeNode, "ultrasound")
             chooseKey(self.ui.windowComboBox, "ultrasound")
         self.showOrientation()

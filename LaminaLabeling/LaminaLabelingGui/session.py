@@ -195,6 +195,7 @@ class LabelingSession:
 
     def select(self, name):
         """Choose the slot to work on."""
+        self._needList()
         if name is not None and name not in self.laminae and not self.laminae.is_provisional:
             raise LaminaError(_("The list has no slot {name}.").format(name=name))
         self.selected = name
@@ -227,8 +228,6 @@ class LabelingSession:
         Returns the slot that is chosen now, None when no slot is empty.
         """
         name = name or self._needSelected()
-        if not self.isOpen:
-            raise LaminaError(_("Choose or make a list of laminae first."))
         if self.snap:
             position = self.snappedPosition(position)
         self.labeling.place(name, scan_nodes.pointFromWorld(self.listNode, position))
@@ -285,7 +284,12 @@ class LabelingSession:
         self._reviewed = following
         return following
 
+    def _needList(self):
+        if not self.isOpen:
+            raise LaminaError(_("Choose or make a list of laminae first."))
+
     def _needSelected(self):
+        self._needList()
         if self.selected is None:
             raise LaminaError(_("Choose a slot first."))
         return self.selected

@@ -17,8 +17,8 @@ _SLICE = '<view class="vtkMRMLSliceNode" singletontag="{tag}"><property name="or
 _SLICE += '{orientation}</property><property name="viewlabel" action="default">{tag[0]}</property></view>'
 _PLOT = '<view class="vtkMRMLPlotViewNode" singletontag="PlotView1"><property name="viewlabel" action="default">1'
 _PLOT += "</property></view>"
-# How far from the border of a view a lamina may lie before the view is moved to show it, as a share of its size.
-_MARGIN = 0.06
+# How near to the border of a view a lamina may lie before the view is moved to show it, as a share of its size.
+_MARGIN = 0.01
 # Distance of the samples through a slab.
 _SAMPLE_MM = 1.0
 
@@ -72,11 +72,17 @@ class LabelingViews:
             "slices": {name: _SliceState(self.sliceNode(name)) for name in SLICE_VIEWS if self.sliceNode(name)},
         }
         layoutNode.SetViewArrangement(LAYOUT)
-        applicationLogic.SetIntersectingSlicesEnabled(visibility, True)
+        self.showAgain()
         for name, orientation in zip(SLICE_VIEWS, ("Coronal", "Sagittal", "Axial")):
             if self.sliceNode(name) and not self.sliceNode(name).GetOrientation().startswith(orientation):
                 self.sliceNode(name).SetOrientation(orientation)
         self.fit()
+
+    def showAgain(self):
+        """Show what the closing of a scene takes away: the intersections of the slices."""
+        if self.isShown:
+            applicationLogic = slicer.app.applicationLogic()
+            applicationLogic.SetIntersectingSlicesEnabled(applicationLogic.IntersectingSlicesVisibility, True)
 
     def restore(self):
         """Give the arrangement back that the user had, unless he has chosen another one meanwhile."""

@@ -237,6 +237,41 @@ def test_the_screenshot_is_the_main_window(host, tmp_path):
     assert (picture.width(), picture.height()) == (host.window.width, host.window.height)
 
 
+LAYOUT = (
+    '<layout type="horizontal" split="true"><item splitSize="700"><view class="vtkMRMLSliceNode" singletontag="Red"/>'
+    '</item><item splitSize="300"><view class="vtkMRMLPlotViewNode" singletontag="PlotView1"/></item></layout>'
+)
+
+
+def test_a_layout_is_arranged_as_its_description_says(host, slicer):
+    manager = slicer.app.layoutManager()
+    before = manager.layout
+    node = manager.layoutLogic().GetLayoutNode()
+    node.AddLayoutDescription(777, LAYOUT)
+    manager.setLayout(777)
+    host.process_events()
+    red, plot = manager.sliceWidget("Red"), manager.plotWidget(0)
+    assert red.isVisible() and plot.isVisible() and not manager.sliceWidget("Green").isVisible()
+    assert (
+        red.mapTo(manager.viewport(), red.rect.topLeft()).x() < plot.mapTo(manager.viewport(), plot.rect.topLeft()).x()
+    )
+    assert red.width > 1.5 * plot.width
+    manager.setLayout(before)
+    host.process_events()
+    assert manager.sliceWidget("Green").isVisible()
+
+
+def test_a_plot_of_another_kind_says_that_it_is_not_imitated(host, slicer):
+    series = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotSeriesNode")
+    series.SetPlotType(series.PlotTypeBar)
+    chart = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotChartNode")
+    for write in (chart.SetTitle, chart.SetXAxisTitle, chart.SetYAxisTitle):
+        write("bars")
+    chart.AddAndObservePlotSeriesNodeID(series.GetID())
+    with pytest.raises(NotImplementedError, match="scatter"):
+        slicer.app.layoutManager().plotWidget(0)._draw(chart)
+
+
 def test_loading_the_modules_imports_nothing_heavy():
     """Slicer must start as fast with the extension as without it. In a process of its own, where nothing is loaded."""
     program = f"""

@@ -1,0 +1,186 @@
+"""The module LaminaLabeling: provisional lists, one slot's history, the sample scan, scripts, transforms."""
+
+import numpy as np
+import pytest
+from labeling_tools import SPACING, Labeler, make_scan, spine_positions
+
+from LaminaLabelingLib.errors import LaminaError
+from LaminaLabelingLib.files import read_markups
+from LaminaLabelingLib.laminae import Lamina, LaminaSet
+from LaminaLabelingLib.markups import from_node
+
+
+@pytest.fixture
+def slicer(host):
+    import slicer
+
+    return slicer
+
+
+@pytest.fixture
+def user(host):
+    import slicer
+
+    make_scan(slicer)
+    user = Labeler(host)
+    user.press(user.ui.newListButton)
+    yield user
+    host.select_module("LaminaSegmentation")
+
+
+def provisional(count=17):
+    """The test spine under provisional names."""
+    points = list(spine_positions().values())
+    names = [f"P{level + 1:02d}{side}" for level in range(count) for side in "LR"]
+    return LaminaSet.from_positions(dict(zip(names, points)), review="unreviewed", source="detected", confidence=0.8)
+
+
+def test_a_provisional_list_is_reviewed_and_then_named(host, user):
+    user.session.open(user.widget.logic.newList(user.session.scanNode, provisional()), user.session.scanNode)
+    host.process_events()
+    assert user.ui.slotTable.rowCount == 17
+    assert user.ui.promptLabel.text == "P01 left"
+    assert not user.ui.thoracicSpinBox.enabled
+    user.key("Return")
+    assert user.laminae["P01L"].review == "placed"
+    user.click_slot("P03L")
+    user.key("Del")
+    assert "P03L" not in user.laminae
+    user.click_slot("P03R")
+    user.key("O")
+    assert user.session.selected == "P03L"
+    user.key("P")
+    user.click_in("Green", (22.0, 30.0, 160.0))
+    user.key("P")
+    assert user.laminae["P03L"].review == "placed"
+    user.click_slot("P12L")
+    user.ui.renumberComboBox.setCurrentIndex(user.ui.renumberComboBox.findText("T12"))
+    user.press(user.ui.renumberButton)
+    assert user.session.selected == "T12L"
+    assert not user.laminae.is_provisional
+    assert user.laminae["L5R"].position == pytest.approx(spine_positions()["L5R"])
+    assert user.ui.thoracicSpinBox.enabled
+    user.key("Ctrl+Z")
+    assert user.laminae.is_provisional
+
+
+def test_names_that_would_fall_off_the_spine_are_a_sentence(host, user):
+    user.session.labeling.reset(LaminaSet.from_positions(spine_positions()))
+    host.process_events()
+    user.click_slot("T11L")
+    user.ui.renumberComboBox.setCurrentIndex(user.ui.renumberComboBox.findText("T12"))
+    user.press(user.ui.renumberButton)
+    assert ["L5" in str(error) for error in host.take_slot_errors()] == [True]
+    assert user.laminae["T11L"].position == pytest.approx(spine_positions()["T11L"])
+
+
+def test_the_last_change_of_one_slot_is_taken_back(user):
+    for name, position in (("T1L", (20.0, 25.0, 150.0)), ("T9R", (40.0, 25.0, 90.0))):
+        user.click_slot(name)
+        user.views.jump(position)
+        user.key("Space")
+    user.click_slot("T1L")
+    user.key("Ctrl+Alt+Z")
+    assert user.laminae.positions().keys() == {"T9R"}
+    user.key("Ctrl+Z")
+    assert user.laminae.positions().keys() == {"T1L", "T9R"}
+
+
+def test_the_sample_is_registered_and_lies_as_a_patient_does(host, slicer):
+    import SampleData
+
+    from LaminaLabelingGui import sample_data, scan_nodes
+    from LaminaLabelingLib.orientation import nearest_code
+
+    scan = SampleData.SampleDataLogic().downloadSamples(sample_data.SAMPLE_NAME)[0]
+    assert scan.GetName() == "SimulatedSpineUltrasound"
+    assert scan_nodes.axesDoubt(scan) == ""
+    assert nearest_code(scan_nodes.ijkToRas(scan))[1] == pytest.approx(0.0, abs=1e-6)
+    truth = read_markups(sample_data.TRUTH_FILE)
+    user = Labeler(host)
+    user.press(user.ui.newListButton)
+    user.session.labeling.reset(truth)
+    host.process_events()
+    assert user.session.findings() == ()
+    shape = np.array(scan.GetImageData().GetDimensions())
+    inverse = np.linalg.inv(scan_nodes.ijkToWorld(scan))
+    for point in truth.positions().values():
+        index = (inverse @ (*point, 1.0))[:3]
+        assert (index > 0).all() and (index < shape - 1).all()
+
+
+def test_clicks_and_checks_follow_the_transform_of_the_scan(host, slicer, user):
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    matrix = np.array([[0, -1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 5], [0, 0, 0, 1]], dtype=float)
+    slicer.util.updateTransformMatrixFromArray(transform, matrix)
+    scan = user.session.scanNode
+    scan.SetAndObserveTransformNodeID(transform.GetID())
+    node = user.widget.logic.newList(scan)
+    user.widget._parameterNode.laminae = node
+    user.views.fit()
+    host.process_events()
+    place = (-25.0, 38.0, 125.0)
+    user.click_slot("T6R")
+    user.key("P")
+    user.click_in("Green", place)
+    user.key("P")
+    within = user.millimeters_per_pixel("Green")
+    assert user.session.position("T6R") == pytest.approx(place, abs=within)
+    assert from_node(node)["T6R"].position == pytest.approx((38.0, 25.0, 120.0), abs=within)
+    before = user.session.position("T6R")
+    user.click_slot("T6R")
+    user.key("Up")
+    assert user.session.position("T6R") == pytest.approx((*before[:2], before[2] + SPACING[2]))
+    assert user.session.findings() == ()
+
+
+def test_a_script_needs_no_panel(slicer):
+    from LaminaLabeling import LaminaLabelingLogic
+
+    scan = make_scan(slicer, "scripted")
+    logic = LaminaLabelingLogic()
+    logic.session.open(logic.newList(scan), scan)
+    logic.session.select("T6R")
+    assert logic.session.place((38.0, 25.0, 120.0)) == "T7L"
+    assert from_node(logic.session.listNode)["T6R"].position == (38.0, 25.0, 120.0)
+    assert logic.session.undo() == "T6R placed"
+    with pytest.raises(LaminaError, match="case"):
+        logic.session.save()
+    with pytest.raises(LaminaError, match="no slot"):
+        logic.session.select("T13L")
+    with pytest.raises(LaminaError, match="no position to move"):
+        logic.session.nudge((0, 0, 1))
+    logic.session.close()
+
+
+def test_an_empty_session_says_what_to_do(slicer):
+    from LaminaLabeling import LaminaLabelingLogic
+
+    session = LaminaLabelingLogic().session
+    for action in (session.markAbsent, session.accept, lambda: session.place((0, 0, 0)), session.undoSlot):
+        with pytest.raises(LaminaError, match="Choose"):
+            action()
+
+
+def test_a_list_under_a_bent_transform_is_a_sentence(slicer):
+    from LaminaLabeling import LaminaLabelingLogic
+
+    scan = make_scan(slicer, "bent")
+    grid = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLGridTransformNode")
+    logic = LaminaLabelingLogic()
+    logic.session.open(logic.newList(scan, LaminaSet(laminae=[Lamina("T1L", (1, 2, 3), "placed", "manual")])), scan)
+    scan.SetAndObserveTransformNodeID(grid.GetID())
+    with pytest.raises(LaminaError, match="harden"):
+        logic.session.findings()
+    logic.session.close()
+
+
+def test_a_scan_that_is_bent_meanwhile_is_a_sentence_in_the_panel(host, slicer, user):
+    user.session.labeling.reset(LaminaSet.from_positions(spine_positions()))
+    grid = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLGridTransformNode")
+    user.session.scanNode.SetAndObserveTransformNodeID(grid.GetID())
+    user.click_slot("T6R")
+    assert "harden" in user.ui.problemLabel.text
+    user.key("Up")
+    assert "harden" in user.ui.hintLabel.text or "harden" in user.ui.problemLabel.text
+    assert user.laminae["T6R"].position == pytest.approx(spine_positions()["T6R"])
