@@ -164,9 +164,10 @@ class Host:
         """Click a widget with the left button, at its center or at (x, y) pixels from its top left corner."""
         from PySide6 import QtCore, QtTest
 
-        point = QtCore.QPoint(*position) if position is not None else widget.rect.center()
+        self.process_events()  # a layout that is being made may still move the widget
 
         def press_and_release():
+            point = QtCore.QPoint(*position) if position is not None else widget.rect.center()
             QtTest.QTest.mouseClick(widget, QtCore.Qt.LeftButton, QtCore.Qt.NoModifier, point)
             return True
 
