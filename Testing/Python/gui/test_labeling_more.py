@@ -1,7 +1,11 @@
 """The module LaminaLabeling: provisional lists, one slot's history, the sample scan, scripts, transforms."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
+from gui_paths import ROOT
 from labeling_tools import SPACING, Labeler, make_scan, spine_positions
 
 from LaminaLabelingLib.errors import LaminaError
@@ -184,3 +188,55 @@ def test_a_scan_that_is_bent_meanwhile_is_a_sentence_in_the_panel(host, slicer, 
     user.key("Up")
     assert "harden" in user.ui.hintLabel.text or "harden" in user.ui.problemLabel.text
     assert user.laminae["T6R"].position == pytest.approx(spine_positions()["T6R"])
+
+
+NOT_IN_SLICER = (
+    "skimage",
+    "matplotlib",
+    "openvino",
+    "tensorflow",
+    "keras",
+    "torch",
+    "jax",
+    "rich",
+    "jsonschema",
+    "pandas",
+)
+
+
+def test_the_module_works_with_what_slicer_brings(tmp_path):
+    """The self-test, a comparison with its plot, and every format, in a process where nothing else can be imported."""
+    program = f"""
+import sys
+from pathlib import Path
+for name in {NOT_IN_SLICER!r}:
+    sys.modules[name] = None  # an import of it fails
+sys.path.insert(0, {str(ROOT / "Testing")!r})
+from SlicerHost import Host
+host = Host.start([Path({str(ROOT)!r}) / "LaminaLabeling" / "LaminaLabeling.py"])
+import slicer
+slicer.modules.LaminaLabelingInstance.runTest()
+widget = host.select_module("LaminaLabeling")
+from LaminaLabelingGui import sample_data
+from LaminaLabelingLib.files import read_markups
+scan = sample_data.load()[0]
+session, logic = widget.logic.session, widget.logic
+truth = read_markups(sample_data.TRUTH_FILE)
+widget._parameterNode.laminae = logic.newList(scan, truth)
+other = logic.newList(scan, truth)
+host.process_events()
+for ending in (".mrk.json", ".csv", ".verse.json", ".seg.nrrd", ".nrrd", ".nii.gz"):
+    path = Path({str(tmp_path)!r}) / ("laminae" + ending)
+    widget.scanPanel.exportFile(path)
+    widget.scanPanel.importFile(str(path))
+    assert len(session.laminae.positions()) == 34, ending
+logic.agreement.compare("current", "node:" + other.GetID())
+widget.agreementPanel.show()
+widget.ui.plotButton.setChecked(True)
+widget.agreementPanel.plot()
+assert session.snappedPosition((0.0, 0.0, 0.0))
+assert not host.take_slot_errors()
+print("worked", flush=True)
+"""
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert "worked" in finished.stdout, finished.stderr
