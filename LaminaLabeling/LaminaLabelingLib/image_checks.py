@@ -25,6 +25,7 @@ _NIFTI_FIELDS = {
     "sform_code": ("h", 254),
     "qform": ("6f", 256),
     "sform": ("12f", 280),
+    "magic": ("4s", 344),
 }
 _NIFTI_BYTES = {2: 1, 4: 2, 8: 4, 16: 4, 32: 8, 64: 8, 128: 3, 256: 1, 512: 2, 768: 4, 1024: 8, 1280: 8, 1792: 16}
 _META_BYTES = {"CHAR": 1, "SHORT": 2, "INT": 4, "LONG": 4, "LONG_LONG": 8, "FLOAT": 4, "DOUBLE": 8}
@@ -47,7 +48,10 @@ def check_file(path: Path, image_io: str) -> None:
 
 
 def _check_nifti(path: Path) -> None:
-    """Refuse a NIfTI file that is too short, or has no valid spacing or directions (1 mm would be taken silently)."""
+    """Refuse a NIfTI file that is too short, whose voxels are elsewhere, or without valid spacing or directions.
+
+    ITK would take the header for voxels, or 1 mm for the spacing, silently.
+    """
     with open(path, "rb") as file:
         compressed = file.read(2) == _GZIP_MAGIC
     if compressed and not path.name.lower().endswith(".gz"):
@@ -77,6 +81,8 @@ def _check_nifti(path: Path) -> None:
     if not 1 <= count <= 7 or sizes[0] < 1 or voxel_bytes is None:
         raise damaged(_called(path))
     voxels = math.prod(max(1, size) for size in sizes[:count])
+    if fields["magic"][0][:3] != b"n+1" and fields["vox_offset"][0] < _NIFTI_HEADER:
+        raise damaged(_called(path))  # the header of a pair of files
     if length < max(int(fields["vox_offset"][0]), _NIFTI_HEADER) + voxels * voxel_bytes:
         raise damaged(_called(path))
 

@@ -1,7 +1,9 @@
 """Image files through SimpleITK: voxels and matrix in and out, one clear sentence for everything else."""
 
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,10 +92,10 @@ def read_image(path: str | Path, components: bool = False) -> RawImage:
     reader = sitk.ImageFileReader()
     # The format is named, not guessed: a picture that was renamed to .mha must not be read as one.
     reader.SetImageIO(_IMAGE_IO[extension])
-    reader.SetFileName(str(path))
     check_file(path, _IMAGE_IO[extension])
     try:
-        with _without_warnings():
+        with _named_for_itk(path, extension) as readable, _without_warnings():
+            reader.SetFileName(str(readable))
             reader.ReadImageInformation()
             _check_header(reader, called, components)
             unknown = _unknown_directions(reader, extension)
@@ -199,6 +201,35 @@ def _is_folder(path: Path) -> bool:
         return path.is_dir()
     except OSError:
         return False
+
+
+@contextmanager
+def _named_for_itk(path: Path, extension: str) -> Iterator[Path]:
+    """Give a file by a name under which ITK reads the voxels of this file and of no other.
+
+    ITK's NIfTI reader takes the voxels of ``scan.nii.gz`` from ``scan.nii`` without a word where there is one, and
+    refuses extensions in mixed case. Such a file is read from a copy in a folder of its own.
+    """
+    ending = path.name[-len(extension) :]
+    shadowed = extension == ".nii.gz" and path.with_name(path.name.removesuffix(ending[-3:])).exists()
+    mixed = _IMAGE_IO[extension] == "NiftiImageIO" and ending not in (extension, extension.upper())
+    if not shadowed and not mixed:
+        yield path
+        return
+    with ExitStack() as stack:
+        try:
+            # What may be left of the copy on a system that does not delete open files is no reason to fail.
+            folder = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+            copy = Path(folder) / f"scan{extension}"
+            shutil.copyfile(path, copy)
+        except OSError as error:
+            raise LaminaError(
+                _(
+                    "{called} has to be copied to be read, which failed: check the space on the disk for temporary "
+                    "files, or move the file to a folder of its own and let its name end in {extension}."
+                ).format(called=f'"{path.name}"', extension=extension)
+            ) from error
+        yield copy
 
 
 @contextmanager

@@ -9,13 +9,13 @@ from LaminaLabelingLib.anatomy import SIDES, Numbering, is_name, is_provisional,
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.i18n import tr as _
 from LaminaLabelingLib.image_files import read_image, write_image
-from LaminaLabelingLib.laminae import LaminaSet
+from LaminaLabelingLib.laminae import Lamina, LaminaSet, Review, Source
 from LaminaLabelingLib.scan_bounds import distance_outside, turn_round
 from LaminaLabelingLib.segmentation_files import mark_voxels, read_label_volume
+from LaminaLabelingLib.two_rows import split_rows
 from LaminaLabelingLib.volumes import Volume
 
 _SEGMENT = re.compile(r"Segment(\d+)_Name")
-_MIDLINE_DEGREE = 5
 # Only what is more than rounding counts as outside.
 _ROUNDING_MM = 0.01
 
@@ -23,7 +23,9 @@ _ROUNDING_MM = 0.01
 def read_labels_of_volume(
     path: str | Path, volume: Volume | None, numbering: Numbering | None = None, half_turn: bool = False
 ) -> LaminaSet:
-    """Read laminae, which count as placed by hand, from a segmentation or a label volume.
+    """Read laminae from a segmentation or a label volume.
+
+    They count as placed by hand, except components whose side is in doubt, which are left to be reviewed.
 
     Parameters
     ----------
@@ -46,10 +48,11 @@ def read_labels_of_volume(
     Raises
     ------
     LaminaError
-        If the file cannot be read or used, has more components than there are laminae, or needs a scan.
+        If the file cannot be read or used, has more components than there are laminae or components that do not form
+        a left and a right row, or needs a scan.
     """
     path = Path(path)
-    points = named_segments(path)
+    points, doubtful = named_segments(path), frozenset()
     if points and half_turn:
         points = {name: turn_round(point) for name, point in points.items()}
     if not points:
@@ -60,11 +63,15 @@ def read_labels_of_volume(
                 )
             )
         components = read_label_volume(path)
-        points = name_points(turn_round(components) if half_turn else components, volume, path.name, numbering)
-    if not points:
-        return LaminaSet(numbering)
+        if half_turn:
+            components = turn_round(components)
+        points, doubtful = _name_with_doubts(components, volume, path.name, numbering)
+    laminae = [
+        Lamina(name, point, Review.unreviewed if name in doubtful else Review.placed, Source.manual)
+        for name, point in points.items()
+    ]
     try:
-        return LaminaSet.from_positions(points, numbering)
+        return LaminaSet.of(laminae, numbering)
     except LaminaError as error:
         raise LaminaError(
             _('"{file}" cannot be read as labels of laminae: {error}').format(file=path.name, error=error)
@@ -167,7 +174,7 @@ def name_points(
 ) -> dict[str, np.ndarray]:
     """Name the components of a label volume by side and order.
 
-    The spine's midline is a smooth curve through all points; what lies right of it is a right lamina.
+    Laminae lie in two rows beside a smooth midline; see `split_rows`.
 
     Parameters
     ----------
@@ -189,8 +196,16 @@ def name_points(
     Raises
     ------
     LaminaError
-        If there are more than the numbering has: 34 with the usual one.
+        If there are more than the numbering has, 34 with the usual one, or they do not form two rows, so that their
+        sides could only be guessed.
     """
+    return _name_with_doubts(points, volume, file, numbering)[0]
+
+
+def _name_with_doubts(
+    points: np.ndarray, volume: Volume, file: str, numbering: Numbering | None
+) -> tuple[dict[str, np.ndarray], frozenset[str]]:
+    """Return what `name_points` does, and the names whose side is in doubt."""
     numbering = Numbering() if numbering is None else numbering
     if len(points) > len(numbering.slots):
         raise LaminaError(
@@ -200,20 +215,28 @@ def name_points(
             ).format(file=file, count=len(points), most=len(numbering.slots), last=numbering.vertebrae[-1])
         )
     if not len(points):
-        return {}
-    index = volume.to_index(points)
-    degree = min(_MIDLINE_DEGREE, max(len(points) // 4, 0))
-    down = (index[:, 0] - index[:, 0].min()) / max(np.ptp(index[:, 0]), 1.0)
-    midline = np.polynomial.Polynomial.fit(down, index[:, 1], degree, domain=[0.0, 1.0])(down)
-    sides = np.where(index[:, 1] > midline, "R", "L")
-    complete = all(np.count_nonzero(sides == side) == len(numbering.vertebrae) for side in SIDES)
+        return {}, frozenset()
+    down, across, _depth = (volume.to_index(points) * volume.spacing).T
+    rows = split_rows(across, down)
+    if rows is None:
+        raise LaminaError(
+            _(
+                "Left and right cannot be told in {called} because its labels do not form two rows down the spine: "
+                "label both sides, or name the laminae as segments in 3D Slicer (.seg.nrrd) or as points (.mrk.json)."
+            ).format(called=f'"{file}"')
+        )
+    of_side = {"L": np.flatnonzero(~rows.right), "R": np.flatnonzero(rows.right)}
+    complete = all(len(mine) == len(numbering.vertebrae) for mine in of_side.values())
     names: dict[str, np.ndarray] = {}
+    doubtful = set()
     for side in SIDES:
-        mine = np.flatnonzero(sides == side)
-        for number, chosen in enumerate(mine[np.argsort(index[mine, 0], kind="stable")]):
-            vertebra = numbering.vertebrae[number] if complete else None
-            names[vertebra + side if vertebra else provisional_name(number, side)] = points[chosen]
-    return names
+        mine = of_side[side]
+        for number, chosen in enumerate(mine[np.argsort(down[mine], kind="stable")]):
+            name = numbering.vertebrae[number] + side if complete else provisional_name(number, side)
+            names[name] = points[chosen]
+            if rows.doubtful[chosen]:
+                doubtful.add(name)
+    return names, frozenset(doubtful)
 
 
 def named_segments(path: str | Path) -> dict[str, np.ndarray]:

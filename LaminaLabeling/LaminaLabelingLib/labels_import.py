@@ -100,6 +100,8 @@ def import_labels(
     if all(lamina.review is Review.unset for lamina in laminae.values()):
         raise LaminaError(_('"{file}" holds no laminae: there is nothing to import.').format(file=path.name))
     warnings = _missing(listed, laminae, path.name)
+    if not path.name.lower().endswith((".json", ".csv")):
+        warnings += _doubtful(listed)
     if volume is not None:
         warnings += _check_scan(laminae, volume, path.name, turned_round, any_scan)
         warnings += _check_sides(laminae, volume)
@@ -203,7 +205,6 @@ def _missing(listed: list[Lamina], laminae: LaminaSet, file: str) -> list[str]:
             return []
         text = _('"{file}" lists {points} of {slots} laminae: the other {missing} are unset.')
         return [text.format(file=file, points=points, slots=slots, missing=slots - points)]
-    # Components are given sides by a midline through all of them, which may err where one side is missing.
     text = _(
         '"{file}" does not say which vertebrae its laminae are: check left and right, and say of one pair which it is.'
     )
@@ -215,6 +216,15 @@ def _missing(listed: list[Lamina], laminae: LaminaSet, file: str) -> list[str]:
         )
         warnings.append(text.format(left=left, right=right))
     return warnings
+
+
+def _doubtful(listed: list[Lamina]) -> list[str]:
+    """Return a warning about components of a label volume that could as well belong to the other side."""
+    doubtful = [lamina.name for lamina in listed if lamina.review is Review.unreviewed]
+    if not doubtful:
+        return []
+    text = _("The side of {names} could not be told well from the others: look at them first.")
+    return [text.format(names=", ".join(doubtful))]
 
 
 def _check_scan(laminae: LaminaSet, volume: Volume, file: str, turned_round: bool, any_scan: bool) -> list[str]:

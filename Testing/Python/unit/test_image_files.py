@@ -282,3 +282,70 @@ def test_a_voxel_that_no_scan_has_is_refused_with_what_to_do(tmp_path, millimete
         with pytest.raises(LaminaError, match=sentence) as caught:
             read_volume(tmp_path / "scan.mha", axes)
         assert_one_sentence(caught.value)
+
+
+def nifti_of(value, ending):
+    """A NIfTI file in which every voxel but one has a value."""
+    content = nifti()[:352] + b"\0" + bytes([value]) * (CUBE.size - 1)
+    return gzip.compress(content) if ending.lower().endswith(".gz") else content
+
+
+@pytest.mark.parametrize("endings", [(".nii", ".nii.gz"), (".NII", ".NII.GZ"), (".nii", ".Nii.gz")])
+def test_the_file_that_is_asked_for_is_read_and_not_its_namesake(tmp_path, endings):
+    for value, ending in enumerate(endings, start=1):
+        (tmp_path / f"scan{ending}").write_bytes(nifti_of(value, ending))
+    before = sorted(tmp_path.iterdir())
+    for value, ending in enumerate(endings, start=1):
+        assert read_image(tmp_path / f"scan{ending}").array.max() == value
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+def test_a_pair_of_header_and_voxels_with_the_same_name_is_left_alone(tmp_path, ending):
+    (tmp_path / f"scan{ending}").write_bytes(nifti_of(1, ending))
+    sitk.WriteImage(sitk.GetImageFromArray(CUBE * 0 + 2), str(tmp_path / "scan.hdr"))
+    assert (tmp_path / "scan.img").is_file()
+    assert read_image(tmp_path / f"scan{ending}").array.max() == 1
+    for name in ("scan.hdr", "scan.img"):
+        with pytest.raises(LaminaError, match=f'"{name}" is not in a format that can be read'):
+            read_image(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["scan.Nii", "scan.nii.GZ", "scan.NIi.gz"])
+def test_an_extension_in_mixed_case_is_read_without_a_word(tmp_path, name, capfd):
+    (tmp_path / name).write_bytes(nifti_of(7, name))
+    assert read_image(tmp_path / name).array.max() == 7
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_is_wrong_with_a_file_that_has_a_namesake_is_said_of_it(tmp_path):
+    (tmp_path / "scan.nii").write_bytes(nifti())
+    (tmp_path / "scan.nii.gz").write_bytes(gzip.compress(nifti(dim=(4, 40, 40, 20, 2))))
+    with pytest.raises(LaminaError, match=r'^"scan\.nii\.gz" has more than three dimensions') as caught:
+        read_image(tmp_path / "scan.nii.gz")
+    assert_one_sentence(caught.value)
+
+
+@pytest.mark.parametrize("step", ["shutil.copyfile", "tempfile.mkdtemp"])
+def test_a_namesake_that_leaves_no_room_for_a_copy_is_refused_with_what_to_do(tmp_path, monkeypatch, step):
+    for ending in (".nii", ".nii.gz"):
+        (tmp_path / f"scan{ending}").write_bytes(nifti_of(1, ending))
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(step, full)
+    with pytest.raises(LaminaError, match=r'"scan\.nii\.gz" has to be copied .* folder of its own') as caught:
+        read_image(tmp_path / "scan.nii.gz")
+    assert_one_sentence(caught.value)
+    assert read_image(tmp_path / "scan.nii").array.max() == 1
+
+
+def test_the_header_of_a_pair_of_files_is_not_read_as_voxels(tmp_path):
+    content = bytearray(nifti())
+    content[344:348] = b"ni1\0"
+    content[108:112] = struct.pack("<f", 0)
+    (tmp_path / "scan.nii").write_bytes(content)
+    with pytest.raises(LaminaError, match=DAMAGED) as caught:
+        read_image(tmp_path / "scan.nii")
+    assert_one_sentence(caught.value)

@@ -21,6 +21,7 @@ from LaminaLabelingLib.anatomy import Numbering
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.image_files import write_image
 from LaminaLabelingLib.label_volumes import label_value, name_points, read_labels_of_volume, write_label_volume
+from LaminaLabelingLib.labels_import import import_labels
 from LaminaLabelingLib.laminae import Lamina, LaminaSet
 from LaminaLabelingLib.segmentation_files import write_segmentation
 
@@ -125,6 +126,54 @@ def test_an_incomplete_set_is_counted_on_each_side(tmp_path):
     found = read_labels_of_volume(tmp_path / "labels.nrrd", volume)
     assert found.is_provisional and len(found) == 33
     assert np.linalg.norm(np.subtract(found["P01L"].position, laminae["T2L"].position)) < half_voxel(volume)
+
+
+@FILES
+@given(st.data(), st.sampled_from(["LPS", "RAS", "SAL"]), st.sets(st.integers(0, 33), min_size=1, max_size=6))
+def test_the_sides_of_an_incomplete_set_are_right(tmp_path, data, code, missing):
+    volume = scan(code)
+    laminae = laminae_in(volume, jitter=data.draw(jitters(17)))
+    kept = [name for slot, name in enumerate(laminae) if slot not in missing]
+    write_label_volume(some_of(laminae, kept), volume, tmp_path / "labels.nrrd")
+    found = read_labels_of_volume(tmp_path / "labels.nrrd", volume)
+    assert found.is_provisional
+    for side in "LR":
+        expected = np.array([laminae[name].position for name in kept if name.endswith(side)])
+        mine = np.array([lamina.position for lamina in found.values() if lamina.side == side])
+        np.testing.assert_allclose(mine, expected, atol=half_voxel(volume))
+
+
+def test_three_missing_at_one_end_do_not_put_the_others_on_the_wrong_side():
+    volume = scan()
+    laminae = laminae_in(volume)
+    kept = some_of(laminae, set(laminae) - {"T1L", "T2L", "T3L"}).positions()
+    named = name_points(np.array(list(kept.values())), volume, "labels.nrrd")
+    assert sorted(name[-1] for name in named) == ["L"] * 14 + ["R"] * 17
+    np.testing.assert_allclose(named["P01R"], kept["T1R"])
+    np.testing.assert_allclose(named["P01L"], kept["T4L"])
+
+
+@pytest.mark.parametrize("names", [["T6R"], ["T2L", "T3L"], [f"T{number}R" for number in range(1, 13)]])
+def test_labels_in_one_row_are_refused_because_their_side_would_be_a_guess(tmp_path, names):
+    volume = scan()
+    write_label_volume(some_of(laminae_in(volume), names), volume, tmp_path / "labels.nrrd")
+    for read in (read_labels_of_volume, import_labels):
+        with pytest.raises(LaminaError, match=r'^Left and right cannot be told in "labels\.nrrd"') as caught:
+            read(tmp_path / "labels.nrrd", volume)
+        assert_one_sentence(caught.value)
+
+
+def test_a_lamina_whose_side_is_in_doubt_is_left_to_be_reviewed(tmp_path):
+    volume = scan()
+    laminae = some_of(laminae_in(volume), [f"T{number}{side}" for number in range(1, 8) for side in "LR"])
+    # Far below the others and on their midline.
+    far = Lamina("L5L", volume.to_world([160, 24, 20]), "placed", "manual")
+    write_label_volume(laminae.with_lamina(far), volume, tmp_path / "labels.nrrd")
+    found = read_labels_of_volume(tmp_path / "labels.nrrd", volume)
+    (doubtful,) = [lamina for lamina in found.values() if lamina.review == "unreviewed"]
+    np.testing.assert_allclose(volume.to_index(doubtful.position), [160, 24, 20], atol=0.01)
+    assert {lamina.source for lamina in found.values()} == {"manual"}
+    assert [lamina.review for lamina in found.values()].count("placed") == 14
 
 
 @pytest.mark.parametrize("world", [(1, 1, 1), (-1, 1, 1), (-1, -1, 1), (1, 1, -1)])

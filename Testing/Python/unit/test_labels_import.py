@@ -29,6 +29,7 @@ from LaminaLabelingLib.labels_import import (
 )
 from LaminaLabelingLib.laminae import Lamina, LaminaSet, Review, Source
 from LaminaLabelingLib.markups_files import write_markups
+from LaminaLabelingLib.tables import write_csv
 
 FILES = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
 EXACT = {".mrk.json", ".csv"}
@@ -362,3 +363,13 @@ def test_a_segmentation_that_names_other_things_is_read_by_its_components(tmp_pa
     path.write_bytes(path.read_bytes().replace(b"Segment0_Name:=T1L", b"Segment0_Name:=rib"))
     imported = import_labels(path, volume)
     assert largest_distance(imported.laminae, laminae_in(volume)) <= 2 * half_voxel(volume)
+
+
+def test_doubtful_sides_of_a_label_volume_are_named_and_a_models_list_is_not(tmp_path):
+    from LaminaLabelingLib.labels_import import _doubtful
+
+    found = [Lamina("P01L", (0, 0, 0), "unreviewed", "manual"), Lamina("P01R", (9, 0, 0), "placed", "manual")]
+    assert ["P01L" in text and "P01R" not in text for text in _doubtful(found)] == [True]
+    path = tmp_path / "found.csv"
+    write_csv(LaminaSet.provisional(found), path)
+    assert not any("could not be told well" in text for text in import_labels(path).warnings)
