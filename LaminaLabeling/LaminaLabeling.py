@@ -11,7 +11,7 @@ import slicer
 import vtk
 from slicer import vtkMRMLMarkupsFiducialNode, vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _
-from slicer.parameterNodeWrapper import Choice, parameterNodeWrapper
+from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
@@ -20,17 +20,16 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
-from LaminaLabelingGui import appearance, sample_data
+from LaminaLabelingGui import appearance, lists, sample_data
 from LaminaLabelingGui.agreement_panel import AgreementPanel
 from LaminaLabelingGui.agreement_work import AgreementWork
 from LaminaLabelingGui.case_panel import CasePanel
 from LaminaLabelingGui.case_work import CaseWork
 from LaminaLabelingGui.edit_panel import EditPanel
-from LaminaLabelingGui.scan_nodes import SCAN_REFERENCE
 from LaminaLabelingGui.scan_panel import ScanPanel
 from LaminaLabelingGui.session import LabelingSession
 from LaminaLabelingGui.shortcuts import Shortcuts
-from LaminaLabelingGui.views import SLAB_TYPES, LabelingViews
+from LaminaLabelingGui.views import SLAB_TYPES, LabelingViews, registerLayouts
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.guidance import ORDERS
 from LaminaLabelingLib.laminae import Lamina, LaminaSet
@@ -52,7 +51,13 @@ class LaminaLabeling(ScriptedLoadableModule):
             "of scans, and compares raters. F1 shows the keys."
         )
         self.parent.acknowledgementText = ""  # Slicer's default thanks others
-        slicer.app.connect("startupCompleted()", sample_data.register)
+        slicer.app.connect("startupCompleted()", onStartup)
+
+
+def onStartup():
+    """Do what needs the whole application: register the sample scan and the layouts."""
+    sample_data.register()
+    registerLayouts()
 
 
 @parameterNodeWrapper
@@ -77,9 +82,9 @@ class LaminaLabelingParameterNode:
     snap: bool = False
     follow: bool = True
     fromBehind: bool = False
-    slabThickness: float = 16.0
+    slabThickness: Annotated[float, WithinRange(0.0, 60.0)] = 16.0
     slabType: Annotated[str, Choice(list(SLAB_TYPES))] = SLAB_TYPES[0]
-    acceptThreshold: float = 0.9
+    acceptThreshold: Annotated[float, WithinRange(0.0, 1.0)] = 0.9
 
 
 class LaminaLabelingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -90,7 +95,7 @@ class LaminaLabelingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         VTKObservationMixin.__init__(self)
         self.logic = None
         self._parameterNode = None
-        self._parameterNodeGuiTag = None
+        self._connection = (None, None)
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
@@ -105,21 +110,33 @@ class LaminaLabelingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.editPanel = EditPanel(self.ui, logic.session, self.views, settings)
         self.scanPanel = ScanPanel(self.ui, logic.session, logic.cases, self.views, settings)
         self.casePanel = CasePanel(self.ui, logic.session, logic.cases, self.onCaseOpened)
-        self.agreementPanel = AgreementPanel(self.ui, logic.session, logic.agreement, self.views, self.onCaseOpened)
+        self.agreementPanel = AgreementPanel(
+            self.ui, logic.session, logic.agreement, self.views, self.casePanel, self.onCaseOpened
+        )
         self.shortcuts = Shortcuts({**self.editPanel.actions(), **self.casePanel.actions()})
         self.ui.newListButton.clicked.connect(self.onNewList)
 
         scene = slicer.mrmlScene
-        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
-        self.addObserver(scene, scene.NodeAddedEvent, self.onNodeAdded)
-        self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self.onNodeAboutToBeRemoved)
-        self.initializeParameterNode()
+        for event, method in (
+            (scene.StartCloseEvent, self.onSceneStartClose),
+            (scene.EndCloseEvent, self.onSceneEndClose),
+            (scene.EndImportEvent, self.onSceneLoaded),
+            (scene.EndRestoreEvent, self.onSceneLoaded),
+            (scene.StartSaveEvent, lambda caller, event: self.views.pauseLayout(True)),
+            (scene.EndSaveEvent, lambda caller, event: self.views.pauseLayout(False)),
+            (scene.NodeAddedEvent, self.onNodeAdded),
+            (scene.NodeAboutToBeRemovedEvent, self.onNodeAboutToBeRemoved),
+        ):
+            self.addObserver(scene, event, method)
+        # Settings are read when the module is entered: until then the views are the user's.
 
     def cleanup(self):
-        self.exit()
-        self.logic.cases.closeFolder()
-        self.removeObservers()
+        try:
+            self.logic.cases.closeFolder()  # first: the application may be half gone
+            self.exit()
+            self._disconnect()
+        finally:
+            self.removeObservers()
 
     def enter(self):
         self.views.show()
@@ -132,13 +149,17 @@ class LaminaLabelingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.editPanel.leave()
         self.shortcuts.remove()
         self.views.restore()
+        self.scanPanel.shownScan = None
         self.setParameterNode(None)
 
     def onSceneStartClose(self, caller, event):
         self.editPanel.leave()
         self.setParameterNode(None)
+        self._disconnect()
         self.logic.cases.forgetNodes()
-        self.logic.session.close()
+        if self.logic.session.isOpen:
+            self.logic.session.close()
+        self.scanPanel.shownScan = None
 
     def onSceneEndClose(self, caller, event):
         self.agreementPanel.scanChanged()
@@ -147,10 +168,20 @@ class LaminaLabelingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.views.showAgain()
             self.initializeParameterNode()
 
+    def onSceneLoaded(self, caller, event):
+        qt.QTimer.singleShot(0, self.afterSceneLoaded)  # references are resolved after this event
+
+    def afterSceneLoaded(self):
+        if self.parent.isEntered:
+            self.views.showAgain()
+            self._disconnect()  # the widgets were written before the references were resolved
+            self.initializeParameterNode()
+            self.editPanel.enter()
+
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeAdded(self, caller, event, node):
         """Choose a scan that is loaded while there is none; once its voxels are there."""
-        if self._parameterNode and not self._parameterNode.scan and node.IsA("vtkMRMLScalarVolumeNode"):
+        if self._parameterNode and not slicer.mrmlScene.IsBatchProcessing() and lists.isScan(node):
             qt.QTimer.singleShot(0, self.chooseMissing)
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
@@ -164,6 +195,7 @@ class LaminaLabelingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.editPanel.enter()
         elif node is session.scanNode:
             session.scanNode = None
+            self.scanPanel.shownScan = None
 
     # Settings
 
@@ -179,34 +211,57 @@ class LaminaLabelingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if not settings.laminae:
             settings.laminae = self.logic.latestList()
         if not settings.scan:
-            settings.scan = self.logic.scanOf(settings.laminae)
+            settings.scan = self.logic.firstScan()
 
     def setParameterNode(self, parameterNode):
         if self._parameterNode:
-            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
             self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameterNodeModified)
-        self._parameterNode = parameterNode
+        self._parameterNode = self._connected(parameterNode) if parameterNode else None
         if self._parameterNode:
-            self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
             self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameterNodeModified)
             self.onParameterNodeModified()
+
+    def _connected(self, parameterNode):
+        """Connect the widgets once with a parameter node of the scene: not every Slicer takes a connection back."""
+        connected, _tag = self._connection
+        if connected and connected.parameterNode is parameterNode.parameterNode:
+            return connected
+        self._disconnect()
+        self._connection = (parameterNode, parameterNode.connectGui(self.ui))
+        return parameterNode
+
+    def _disconnect(self):
+        """Let go of the parameter node, whose parameters a closing scene empties."""
+        (connected, tag), self._connection = self._connection, (None, None)
+        if connected:
+            connected.disconnectGui(tag)
 
     def onParameterNodeModified(self, caller=None, event=None):
         """Work on the list and the scan that are chosen now, in the way that is set."""
         settings, session = self._parameterNode, self.logic.session
-        if settings.laminae is not session.listNode and not self.logic.cases.isOpen:
+        if not settings or slicer.mrmlScene.IsBatchProcessing():
+            return  # while a scene is loaded, references lead nowhere yet
+        isCase = self.logic.cases.isOpen
+        if isCase and (settings.laminae, settings.scan) != (session.listNode, session.scanNode):
+            self._chooseNodes(session.listNode, session.scanNode)  # a case has nodes of its own; comes back here
+            return
+        if not isCase and settings.laminae is not session.listNode:
             scanNode = self.logic.scanOf(settings.laminae)
             if scanNode is not None and scanNode is not settings.scan:
                 settings.scan = scanNode  # comes back here with both
                 return
             self._openList(settings.laminae)
         self._showScan(settings.scan)
-        isCase = self.logic.cases.isOpen
         self.ui.scanSelector.setEnabled(not isCase)
         self.ui.laminaeSelector.setEnabled(not isCase)
         self.ui.newListButton.setEnabled(not isCase and settings.scan is not None)
         self.editPanel.applySettings(settings)
         self.scanPanel.applySettings(settings)
+
+    def _chooseNodes(self, markupsNode, volumeNode):
+        with slicer.util.NodeModify(self._parameterNode.parameterNode):
+            self._parameterNode.scan = volumeNode
+            self._parameterNode.laminae = markupsNode
 
     def _openList(self, markupsNode):
         session = self.logic.session
@@ -233,13 +288,10 @@ class LaminaLabelingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onCaseOpened(self):
         """Show the list and the scan of the case that was opened or left."""
         session, settings = self.logic.session, self._parameterNode
-        if settings is not None:
-            with slicer.util.NodeModify(settings.parameterNode):
-                settings.scan = session.scanNode
-                settings.laminae = session.listNode
-                if session.case is not None:
-                    order = session.case.state.get("order")
-                    settings.order = order if order in ORDERS else settings.order
+        if settings:
+            self._chooseNodes(session.listNode, session.scanNode)
+            if session.case is not None and session.case.state.get("order") in ORDERS:
+                settings.order = session.case.state["order"]
         self.agreementPanel.scanChanged()
         self.editPanel.enter()
         self.editPanel.jump()
@@ -272,51 +324,16 @@ class LaminaLabelingLogic(ScriptedLoadableModuleLogic):
         self.cases = CaseWork(self.session)
         self.agreement = AgreementWork(self.session, self.cases)
 
-    # Used by other modules
+    latestList = staticmethod(lists.latestList)
+    scanOf = staticmethod(lists.scanOf)
+    firstScan = staticmethod(lists.firstScan)
+    newList = staticmethod(lists.newList)
+    show = staticmethod(lists.show)
     style = staticmethod(appearance.style)
     replaceOnScan = staticmethod(appearance.replaceOnScan)
 
     def getParameterNode(self):
         return LaminaLabelingParameterNode(super().getParameterNode())
-
-    def latestList(self):
-        """Return the point list of laminae that was added last, or None."""
-        for markupsNode in reversed(slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode")):
-            try:
-                if not markupsNode.GetHideFromEditors() and len(from_node(markupsNode).positions()) > 0:
-                    return markupsNode
-            except LaminaError:
-                continue  # another kind of list
-        return None
-
-    @staticmethod
-    def scanOf(markupsNode):
-        """Return the scan that a list belongs to, else the first volume of the scene, or None."""
-        scan = markupsNode.GetNodeReference(SCAN_REFERENCE) if markupsNode is not None else None
-        return scan or slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
-
-    @staticmethod
-    def newList(volumeNode, laminae=None):
-        """Make a point list for a scan, empty or with a set of laminae in the scan's coordinates; return its node."""
-        if volumeNode is None:
-            raise LaminaError(_("Choose a scan first."))
-        name = slicer.mrmlScene.GenerateUniqueName(_("{name} laminae").format(name=volumeNode.GetName()))
-        markupsNode = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name)
-        markupsNode.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
-        to_node(LaminaSet() if laminae is None else laminae, markupsNode)
-        appearance.style(markupsNode)
-        appearance.belongToScan(volumeNode, markupsNode)
-        return markupsNode
-
-    @staticmethod
-    def show(markupsNode, volumeNode):
-        """Show a list on its scan in the slice views, jump to its first lamina, and make it the active list."""
-        slicer.util.setSliceViewerLayers(background=volumeNode, fit=True)
-        slicer.modules.markups.logic().SetActiveList(markupsNode)
-        for index in range(markupsNode.GetNumberOfControlPoints()):
-            if markupsNode.GetNthControlPointPositionStatus(index) == markupsNode.PositionDefined:
-                slicer.modules.markups.logic().JumpSlicesToNthPointInMarkup(markupsNode.GetID(), index, False)
-                break
 
 
 class LaminaLabelingTest(ScriptedLoadableModuleTest):

@@ -6,6 +6,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from LaminaLabelingGui.case_work import CONSENSUS
 from LaminaLabelingGui.panel_tools import chosenKey, fillCombo, fillTable, prepareTable
 from LaminaLabelingGui.plots import removePlot, showBlandAltman
 from LaminaLabelingLib.agreement import state_text, write_agreement_csv
@@ -31,12 +32,15 @@ class AgreementPanel:
     session : LabelingSession
     work : AgreementWork
     views : LabelingViews
+    casePanel : CasePanel
+        Opens the consensus of a case, after asking about unsaved edits.
     onOpened : callable
         Called without arguments when another list has been opened.
     """
 
-    def __init__(self, ui, session, work, views, onOpened):
+    def __init__(self, ui, session, work, views, casePanel, onOpened):
         self.ui, self.session, self.work, self.views = ui, session, work, views
+        self._casePanel = casePanel
         self._onOpened = onOpened
         self._rows = ()
         prepareTable(ui.agreementTable, [_("Lamina"), _("mm"), _("R"), _("A"), _("S")])
@@ -132,9 +136,15 @@ class AgreementPanel:
 
     def adjudicate(self):
         """Begin a consensus list, and go to the first slot on which the two disagree."""
+        cases = self._casePanel.cases
+        if cases.isOpen and not self.work.isConsensus and not self._casePanel.open(cases.name, CONSENSUS):
+            return
         with slicer.util.tryWithErrorDisplay(_("The consensus could not be begun.")):
-            self.work.adjudicate()
-            self._onOpened()
+            if cases.isOpen:
+                self.work.beginConsensus()
+            else:
+                self.work.newConsensus()
+                self._onOpened()
             if self.session.nextToReview() is not None:
                 self.views.jump(self.session.placeOf(self.session.selected))
         self.show()
@@ -151,15 +161,10 @@ class AgreementPanel:
         self._rows = () if result is None else tuple(result.worst())
         fillTable(ui.agreementTable, [_row(difference) for difference in self._rows])
         ui.agreementLabel.setText("" if result is None else summaryText(result))
-        for button in (
-            ui.plotButton,
-            ui.exportAgreementButton,
-            ui.adjudicateButton,
-            ui.takeFirstButton,
-            ui.takeMiddleButton,
-            ui.takeSecondButton,
-        ):
+        for button in (ui.plotButton, ui.exportAgreementButton, ui.adjudicateButton):
             button.setEnabled(result is not None)
+        for button in (ui.takeFirstButton, ui.takeMiddleButton, ui.takeSecondButton):
+            button.setEnabled(result is not None and self.work.isConsensus)
         if result is None and ui.plotButton.checked:
             ui.plotButton.setChecked(False)
             self.plot()

@@ -14,6 +14,7 @@ from LaminaLabelingLib.laminae import LaminaSet, Review
 from LaminaLabelingLib.markups import from_node, to_node
 
 CURRENT = "current"
+_CONSENSUS_ATTRIBUTE = "LaminaUltrasound.Consensus"
 
 
 class AgreementWork:
@@ -49,7 +50,7 @@ class AgreementWork:
         if not session.isOpen:
             return []
         found = [(CURRENT, _("this list"))]
-        found += [(f"rater:{rater}", _("saved: {rater}").format(rater=rater)) for rater in self._savedRaters()]
+        found += [(f"rater:{rater}", _("saved: {rater}").format(rater=rater)) for rater in self._cases.savedRaters()]
         for node in slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode"):
             if node is session.listNode or node.GetHideFromEditors():
                 continue
@@ -59,11 +60,6 @@ class AgreementWork:
             except LaminaError:
                 continue  # another kind of list
         return found
-
-    def _savedRaters(self):
-        if not self._cases.isOpen or self._cases.folder is None:
-            return ()
-        return self._cases.folder.case(self._cases.name).raters
 
     def laminaeOf(self, key):
         """Return the laminae of a source, in the coordinates of the list that is edited."""
@@ -102,25 +98,28 @@ class AgreementWork:
         ]
         return tuple(sum(values) / len(points) for values in zip(*points)) if points else None
 
-    def adjudicate(self):
-        """Begin a consensus of the two sets; return the new list.
-
-        In a case folder it becomes the labels of the rater "consensus", whose earlier work is gone on with; elsewhere a
-        new list in the scene.
-        """
-        first, second = self._needResult()
-        agreed = consensus(first, second)
+    @property
+    def isConsensus(self):
+        """Whether the list that is edited is a consensus, and not a rater's own."""
         session = self._session
-        if self._cases.isOpen:
-            name = self._cases.name
-            self._cases.open(name, rater=CONSENSUS)
-            if not any(lamina.review is not Review.unset for lamina in session.laminae.values()):
-                session.labeling.replace(agreed, _("consensus"))
-            return session.listNode
-        scanNode = session.scanNode
-        node = slicer.mrmlScene.AddNewNodeByClass(
-            "vtkMRMLMarkupsFiducialNode", slicer.mrmlScene.GenerateUniqueName(_("consensus"))
-        )
+        if session.case is not None:
+            return session.case.rater == CONSENSUS
+        return session.isOpen and session.listNode.GetAttribute(_CONSENSUS_ATTRIBUTE) is not None
+
+    def beginConsensus(self):
+        """Fill the open case of the rater "consensus" with what the two agree on, unless it has been begun before."""
+        first, second = self._needResult()
+        if all(lamina.review is Review.unset for lamina in self._session.laminae.values()):
+            self._session.labeling.replace(consensus(first, second), _("consensus"))
+
+    def newConsensus(self):
+        """Make a new list in the scene with what the two agree on, and open it; return its node."""
+        first, second = self._needResult()
+        session = self._session
+        agreed, scanNode = consensus(first, second), session.scanNode
+        name = slicer.mrmlScene.GenerateUniqueName(_("consensus"))
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name)
+        node.SetAttribute(_CONSENSUS_ATTRIBUTE, "1")
         node.SetAndObserveTransformNodeID(session.listNode.GetTransformNodeID())
         to_node(agreed, node)
         appearance.style(node)
@@ -133,6 +132,8 @@ class AgreementWork:
         """Resolve the chosen slot of the consensus: "first", "second" or "middle". Returns the next slot to review."""
         first, second = self._needResult()
         session = self._session
+        if not self.isConsensus:
+            raise LaminaError(_("Begin a consensus first: a rater's own labels stay as they are."))
         name = session.selected
         resolved = resolve(session.laminae, name, choice, first, second)
         texts = {

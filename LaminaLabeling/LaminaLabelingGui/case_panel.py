@@ -41,6 +41,7 @@ class CasePanel:
     def __init__(self, ui, session, cases, onOpened):
         self.ui, self.session, self.cases = ui, session, cases
         self._onOpened = onOpened
+        self._changingRater = False
         prepareTable(ui.caseTable, [_("Scan"), _("Status"), _("Done"), _("Raters"), _("Note")])
         for column in (1, 2):
             ui.caseTable.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
@@ -82,23 +83,33 @@ class CasePanel:
             self.openFolder(path)
 
     def openFolder(self, path):
-        """Open a folder of scans for the rater whose name stands in the panel."""
+        """Open a folder of scans for the rater whose name stands in the panel; return whether it is open."""
         if not self.mayLeave():
-            return
+            return False
         with slicer.util.tryWithErrorDisplay(_("The folder could not be opened.")):
             self.cases.openFolder(path, self.ui.raterLineEdit.text.strip())
             slicer.app.settings().setValue(_FOLDER_SETTING, str(path))
         self._onOpened()
         self.show()
+        return True
 
     def onRater(self):
-        """Remember the rater's name, and read the folder for it."""
-        rater = self.ui.raterLineEdit.text.strip()
-        with sentenceIn(self.ui.caseLabel):
-            check_rater(rater)
-            slicer.app.settings().setValue(_RATER_SETTING, rater)
-            if self.cases.folder is not None and self.cases.folder.rater != rater:
-                self.openFolder(self.cases.folder.folder)
+        """Remember the rater's name, and read the folder for it; the former name comes back if that is not wanted."""
+        edit, folder = self.ui.raterLineEdit, self.cases.folder
+        edit.clearFocus()  # gives the keys back to the lamina
+        rater = edit.text.strip()
+        if self._changingRater or rater == (folder.rater if folder is not None else ""):
+            return
+        self._changingRater = True  # a question that is asked takes the focus, which ends the editing once more
+        try:
+            with sentenceIn(self.ui.caseLabel):
+                check_rater(rater)
+                if folder is not None and not self.openFolder(folder.folder):
+                    edit.setText(folder.rater)
+                    return
+                slicer.app.settings().setValue(_RATER_SETTING, rater)
+        finally:
+            self._changingRater = False
 
     def refresh(self):
         """Read the folder again."""
@@ -172,6 +183,11 @@ class CasePanel:
         if answer == "save":
             with slicer.util.tryWithErrorDisplay(_("The labels could not be saved.")):
                 self.session.save()
+        elif answer == "keep":
+            self.session.store(isEdit=False)
+            if self.session.problem:
+                slicer.util.errorDisplay(self.session.problem, windowTitle=_("Lamina Labeling"))
+                return False
         elif answer == "discard":
             with slicer.util.tryWithErrorDisplay(_("The draft could not be discarded.")):
                 self.session.discardDraft()

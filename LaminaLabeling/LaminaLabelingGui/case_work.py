@@ -143,8 +143,9 @@ class CaseWork:
         """Say how the open scan lies in the patient; kept beside the scan for all raters."""
         session = self._session
         known = appearance.companionsOf(session.scanNode)
-        if session.listNode not in known:
-            known.append(session.listNode)
+        for node in (session.listNode, self._otherNode):
+            if node not in known:
+                known.append(node)
         transformNode = scan_nodes.setAxes(session.scanNode, code, [node for node in known if node is not None])
         if self.isOpen:
             session.case.set_axes(code)
@@ -155,10 +156,13 @@ class CaseWork:
 
     def otherRaters(self):
         """Return who else has saved labels for the open case."""
+        return tuple(rater for rater in self.savedRaters() if rater != self._session.case.rater)
+
+    def savedRaters(self):
+        """Return all who have saved labels for the open case; nobody if the scan is gone from the folder."""
         if not self.isOpen or self.folder is None:
             return ()
-        case = self.folder.case(self.name)
-        return tuple(rater for rater in case.raters if rater != self._session.case.rater)
+        return next((case.raters for case in self.folder.cases if case.name == self.name), ())
 
     def labelsOf(self, rater):
         """Return the saved labels of a rater for the open case, in the coordinates of the scan's file."""

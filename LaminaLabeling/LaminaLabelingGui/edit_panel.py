@@ -30,6 +30,7 @@ class EditPanel:
         self.ui, self.session, self.views = ui, session, views
         self._settings = settings
         self._findings = ()
+        self._locked = (None, False)
         self.grid = SlotGrid(ui.slotTable, self.onSlot)
         self._placing = Placing(self.onPlaced, self.refresh)
         self._watcher = ListWatcher(session, self.onListChanged)
@@ -50,8 +51,12 @@ class EditPanel:
         # No control of this panel keeps the keyboard, which belongs to the lamina.
         for name in dir(self.ui):
             widget = getattr(self.ui, name)
-            if isinstance(widget, (qt.QPushButton, qt.QCheckBox, qt.QComboBox, qt.QListWidget)):
+            if not hasattr(widget, "inherits"):
+                continue
+            if any(widget.inherits(kind) for kind in ("QPushButton", "QCheckBox", "QComboBox", "QListWidget")):
                 widget.setFocusPolicy(qt.Qt.NoFocus)
+            elif widget.inherits("QAbstractSpinBox"):
+                widget.editingFinished.connect(widget.clearFocus)
 
     def _connect(self):
         ui = self.ui
@@ -115,12 +120,14 @@ class EditPanel:
     def enter(self):
         """Begin to follow the list."""
         self._watcher.watch(self.session.listNode)
+        self.onListChanged()  # it may have been changed while nobody watched
         self._refresh.start()
 
     def leave(self):
-        """Stop to place and to follow the list."""
+        """Stop to place and to follow the list, and unlock it if it was not locked before."""
         self._placing.stop()
         self._watcher.watch(None)
+        self._lock(None, False)
         self._refresh.stop()
 
     @property
@@ -239,9 +246,18 @@ class EditPanel:
         self.session.snap = settings.snap
         self.session.order = settings.order if settings.order in guidance.ORDERS else guidance.ORDERS[0]
         chooseKey(self.ui.orderComboBox, self.session.order)
-        if self.session.listNode is not None and self.session.listNode.GetLocked() != settings.lock:
-            self.session.listNode.SetLocked(settings.lock)
+        self._lock(self.session.listNode, settings.lock)
         self._refresh.start()
+
+    def _lock(self, node, locked):
+        """Lock or unlock a list while it is worked on, and give the former one back as it was."""
+        former, before = self._locked
+        if former is not node:
+            if former is not None and former.GetScene() is not None:
+                former.SetLocked(before)
+            self._locked = (node, node.GetLocked() if node is not None else False)
+        if node is not None and bool(node.GetLocked()) != locked:
+            node.SetLocked(locked)
 
     # What is shown
 

@@ -26,6 +26,7 @@ class Placing:
         self._node = None
         self._tags = []
         self._active = False
+        self._before = None
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(0)
@@ -38,15 +39,19 @@ class Placing:
 
     def start(self, label):
         """Begin, or go on with another label at the mouse."""
+        selection, interaction = self._selectionNode(), self._interactionNode()
+        if self._before is None:  # before our list is made, which Slicer makes the active one at once
+            self._before = (
+                selection.GetActivePlaceNodeClassName(),
+                selection.GetActivePlaceNodeID(),
+                interaction.GetPlaceModePersistence(),
+            )
         self._makeNode()
         self._node.SetControlPointLabelFormat(label)
         for index in range(self._node.GetNumberOfControlPoints()):  # the preview that follows the mouse
             self._node.SetNthControlPointLabel(index, label)
         if self._active:
             return
-        selection = slicer.app.applicationLogic().GetSelectionNode()
-        interaction = self._interactionNode()
-        self._activeBefore = (selection.GetActivePlaceNodeClassName(), selection.GetActivePlaceNodeID())
         selection.SetReferenceActivePlaceNodeClassName("vtkMRMLMarkupsFiducialNode")
         selection.SetActivePlaceNodeID(self._node.GetID())
         interaction.SetPlaceModePersistence(1)
@@ -56,20 +61,29 @@ class Placing:
     def stop(self):
         """End place mode and take the hidden list away."""
         self._timer.stop()
-        if self._active:
-            self._active = False
-            interaction = self._interactionNode()
-            selection = slicer.app.applicationLogic().GetSelectionNode()
-            if interaction is not None:
-                interaction.SetPlaceModePersistence(0)
+        self._active = False
+        before, self._before = self._before, None
+        if before is not None and self._isOurs():
+            className, nodeId, persistence = before
+            selection, interaction = self._selectionNode(), self._interactionNode()
+            interaction.SetPlaceModePersistence(persistence)
+            if interaction.GetCurrentInteractionMode() == interaction.Place:
                 interaction.SetCurrentInteractionMode(interaction.ViewTransform)
-            className, nodeId = self._activeBefore
             if className and nodeId and slicer.mrmlScene.GetNodeByID(nodeId):
                 selection.SetReferenceActivePlaceNodeClassName(className)
                 selection.SetActivePlaceNodeID(nodeId)
             else:
                 selection.SetActivePlaceNodeID(None)
         self._removeNode()
+
+    def _isOurs(self):
+        """Whether it is still our list that clicks go to, and not that of another tool."""
+        selection = self._selectionNode()
+        return self._node is not None and selection.GetActivePlaceNodeID() == self._node.GetID()
+
+    @staticmethod
+    def _selectionNode():
+        return slicer.app.applicationLogic().GetSelectionNode()
 
     @staticmethod
     def _interactionNode():
@@ -93,10 +107,11 @@ class Placing:
         display.SetGlyphScale(1.6)
         display.SetTextScale(3.0)
         self._node = node
-        interaction = self._interactionNode()
+        interaction, selection = self._interactionNode(), self._selectionNode()
         self._tags = [
             (node, node.AddObserver(node.PointPositionDefinedEvent, lambda *_args: self._timer.start())),
-            (interaction, interaction.AddObserver(interaction.InteractionModeChangedEvent, self._onModeChanged)),
+            (interaction, interaction.AddObserver(interaction.InteractionModeChangedEvent, self._onToolChanged)),
+            (selection, selection.AddObserver(selection.ActivePlaceNodeIDChangedEvent, self._onToolChanged)),
         ]
 
     def _removeNode(self):
@@ -107,13 +122,16 @@ class Placing:
         if node is not None and node.GetScene() is not None:
             node.GetScene().RemoveNode(node)
 
-    def _onModeChanged(self, caller, event):
-        if self._active and caller.GetCurrentInteractionMode() != caller.Place and not self._timer.active:
+    def _onToolChanged(self, caller, event):
+        """Notice a right click, which ends place mode, and another tool that takes the clicks."""
+        interaction = self._interactionNode()
+        if self._active and (interaction.GetCurrentInteractionMode() != interaction.Place or not self._isOurs()):
             self._active = False
-            qt.QTimer.singleShot(0, self._onModeEnded)
+            qt.QTimer.singleShot(0, self._onEnded)
 
-    def _onModeEnded(self):
+    def _onEnded(self):
         if not self._active:
+            self._takeClicks()  # one may have been made just before
             self.stop()
             self._onStopped()
 

@@ -84,8 +84,11 @@ class ScanPanel:
         if volumeNode is not None and volumeNode.GetImageData() is not None:
             slicer.util.setSliceViewerLayers(background=volumeNode, fit=True)
             self.views.showAgain()
-            scan_nodes.showWindow(volumeNode, "ultrasound")
-            chooseKey(self.ui.windowComboBox, "ultrasound")
+            display = volumeNode.GetDisplayNode()
+            untouched = display is None or display.GetAutoWindowLevel()
+            if untouched:  # what a user has set stays
+                scan_nodes.showWindow(volumeNode, "ultrasound")
+            chooseKey(self.ui.windowComboBox, "ultrasound" if untouched else "")
         self.showOrientation()
 
     def showOrientation(self):

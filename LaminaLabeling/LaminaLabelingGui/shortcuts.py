@@ -36,11 +36,15 @@ KEYS = (
 )
 """Name of the action, its keys, and what it does. Ctrl+S is Slicer's own."""
 
-NUDGES = ("up", "down", "left", "right", "deeper", "shallower")
+# Controls that use keys themselves. Asked by name: PythonQt's classes do not inherit from each other.
+_INPUTS = ("QLineEdit", "QAbstractSpinBox", "QComboBox", "QAbstractSlider", "QTextEdit", "QPlainTextEdit")
 
 
 class Shortcuts:
-    """The keys, which live only while the module is shown.
+    """The keys, which live only while the module is shown, and leave a control alone that has the keyboard.
+
+    A shortcut of the main window would take Enter, arrows and page keys away from a text, a number or a slider that is
+    being set. So all keys without Ctrl are switched off while such a control has the focus.
 
     Parameters
     ----------
@@ -51,6 +55,7 @@ class Shortcuts:
     def __init__(self, actions):
         self._actions = actions
         self._shortcuts = []
+        self._plain = []
 
     def install(self):
         """Make the keys work. Nothing happens without a main window."""
@@ -61,29 +66,28 @@ class Shortcuts:
             for key in keys:
                 shortcut = qt.QShortcut(window)
                 shortcut.setKey(qt.QKeySequence(key))
-                shortcut.activated.connect(self._guarded(name))
+                shortcut.activated.connect(self._actions[name])
                 self._shortcuts.append(shortcut)
+                if "Ctrl" not in key:
+                    self._plain.append(shortcut)
+        slicer.app.connect("focusChanged(QWidget*,QWidget*)", self._onFocusChanged)
+        self._onFocusChanged(None, qt.QApplication.focusWidget())
 
     def remove(self):
         """Give the keys back to Slicer."""
-        for shortcut in self._shortcuts:
+        if not self._shortcuts:
+            return
+        slicer.app.disconnect("focusChanged(QWidget*,QWidget*)", self._onFocusChanged)
+        shortcuts, self._shortcuts, self._plain = self._shortcuts, [], []
+        for shortcut in shortcuts:
             shortcut.setEnabled(False)
             shortcut.setParent(None)
             shortcut.deleteLater()
-        self._shortcuts = []
 
-    def _guarded(self, name):
-        def run():
-            if name in NUDGES and _usesArrows(qt.QApplication.focusWidget()):
-                return  # a slider of Slicer's that was used last must not move a lamina with its next key
-            self._actions[name]()
-
-        return run
-
-
-def _usesArrows(widget):
-    """Return whether a control moves by the arrow keys itself."""
-    return isinstance(widget, (qt.QAbstractSlider, qt.QAbstractSpinBox, qt.QComboBox, qt.QLineEdit))
+    def _onFocusChanged(self, old, new):
+        takesKeys = new is not None and any(new.inherits(name) for name in _INPUTS)
+        for shortcut in self._plain:
+            shortcut.setEnabled(not takesKeys)
 
 
 def cheatSheet():

@@ -10,7 +10,7 @@ PLOT_LAYOUT = 53418
 
 CORONAL, SAGITTAL, AXIAL = "Green", "Yellow", "Red"
 SLICE_VIEWS = (CORONAL, SAGITTAL, AXIAL)
-FROM_BEHIND = "Coronal from behind"
+FROM_BEHIND = "CoronalFromBehind"  # without spaces: scenes store it in the name of an XML attribute
 SLAB_TYPES = ("mean", "maximum")
 
 _SLICE = '<view class="vtkMRMLSliceNode" singletontag="{tag}"><property name="orientation" action="default">'
@@ -40,11 +40,22 @@ _DESCRIPTIONS = {
 }
 
 
+def registerLayouts():
+    """Tell Slicer our layouts; at its start too, so that a scene that was saved with one can show it."""
+    if slicer.app.layoutManager() is None:
+        return
+    layoutNode = slicer.app.layoutManager().layoutLogic().GetLayoutNode()
+    for number, description in _DESCRIPTIONS.items():
+        if not layoutNode.IsLayoutDescription(number):
+            layoutNode.AddLayoutDescription(number, description)
+
+
 class LabelingViews:
     """A large coronal view beside a sagittal and an axial one, with a slab, intersections and a common place."""
 
     def __init__(self):
         self._before = None
+        self._fromBehind = False
 
     @property
     def isShown(self):
@@ -60,21 +71,22 @@ class LabelingViews:
         """Arrange the views, and remember how they were."""
         if self.isShown or slicer.app.layoutManager() is None:
             return
+        registerLayouts()
         layoutNode = self._layoutNode()
-        for number, description in _DESCRIPTIONS.items():
-            if not layoutNode.IsLayoutDescription(number):
-                layoutNode.AddLayoutDescription(number, description)
+        arrangement = layoutNode.GetViewArrangement()
+        if arrangement in _DESCRIPTIONS:  # of a scene that was saved in this module
+            arrangement = layoutNode.SlicerLayoutFourUpView
         applicationLogic = slicer.app.applicationLogic()
         visibility = applicationLogic.IntersectingSlicesVisibility
         self._before = {
-            "layout": layoutNode.GetViewArrangement(),
+            "layout": arrangement,
             "intersections": applicationLogic.GetIntersectingSlicesEnabled(visibility),
             "slices": {name: _SliceState(self.sliceNode(name)) for name in SLICE_VIEWS if self.sliceNode(name)},
         }
         layoutNode.SetViewArrangement(LAYOUT)
         self.showAgain()
         for name, orientation in zip(SLICE_VIEWS, ("Coronal", "Sagittal", "Axial")):
-            if self.sliceNode(name) and not self.sliceNode(name).GetOrientation().startswith(orientation):
+            if self.sliceNode(name) and self.sliceNode(name).GetOrientation() != orientation:
                 self.sliceNode(name).SetOrientation(orientation)
         self.fit()
 
@@ -99,10 +111,16 @@ class LabelingViews:
         for name, state in before["slices"].items():
             if self.sliceNode(name):
                 state.restore(self.sliceNode(name))
+        self._fromBehind = False
 
     @staticmethod
     def _layoutNode():
         return slicer.app.layoutManager().layoutLogic().GetLayoutNode()
+
+    def pauseLayout(self, paused):
+        """Give the user's arrangement back while a scene is saved: another computer may not know ours."""
+        if self.isShown:
+            self._layoutNode().SetViewArrangement(self._before["layout"] if paused else LAYOUT)
 
     def showPlot(self, shown):
         """Add the view of plots below the others, or take it away."""
@@ -141,23 +159,23 @@ class LabelingViews:
     def setFromBehind(self, fromBehind):
         """Look at the coronal view from behind (the patient's left on the left) or from the front, Slicer's default."""
         node = self.sliceNode(CORONAL)
-        if node is None:
+        if node is None or fromBehind == self._fromBehind:
             return
-        wanted = FROM_BEHIND if fromBehind else "Coronal"
+        self._fromBehind = fromBehind
         if not node.HasSliceOrientationPreset(FROM_BEHIND):
             behind = vtk.vtkMatrix3x3()
             for row, values in enumerate(((1, 0, 0), (0, 0, -1), (0, 1, 0))):
                 for column, value in enumerate(values):
                     behind.SetElement(row, column, value)
             node.AddSliceOrientationPreset(FROM_BEHIND, behind)
-        if node.GetOrientation() != wanted:
-            place = [node.GetSliceToRAS().GetElement(row, 3) for row in range(3)]
-            node.SetOrientation(wanted)
-            node.JumpSliceByOffsetting(*place)
+        place = [node.GetSliceToRAS().GetElement(row, 3) for row in range(3)]
+        node.SetOrientation(FROM_BEHIND if fromBehind else "Coronal")
+        node.JumpSliceByOffsetting(*place)
 
     def fit(self):
         """Show the whole scan in every view."""
-        slicer.util.resetSliceViews()
+        if slicer.app.layoutManager() is not None:
+            slicer.util.resetSliceViews()
 
     def jump(self, position):
         """Move all views to a position in the world; a view that does not show it is moved sideways too."""
@@ -195,6 +213,8 @@ class _SliceState:
     """How a slice view was before."""
 
     def __init__(self, node):
+        self._sliceToRAS = vtk.vtkMatrix4x4()
+        self._sliceToRAS.DeepCopy(node.GetSliceToRAS())
         self._orientation = node.GetOrientation()
         self._slab = (
             node.GetSlabReconstructionEnabled(),
@@ -215,8 +235,9 @@ class _SliceState:
         node.SetSliceSpacingMode(mode)
         node.SetPrescribedSliceSpacing(*spacing)
         node.SetFieldOfView(*node.GetFieldOfView()[:2], depth)
-        if node.GetOrientation() != self._orientation and node.HasSliceOrientationPreset(self._orientation):
-            node.SetOrientation(self._orientation)
+        if node.GetOrientation() != self._orientation:  # also an oblique one, which has no name
+            node.GetSliceToRAS().DeepCopy(self._sliceToRAS)
+            node.UpdateMatrices()
         node.EndModify(modifying)
 
 

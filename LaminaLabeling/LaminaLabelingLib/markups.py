@@ -7,6 +7,7 @@ the same transform as the scan, or neither lies under one.
 
 import numpy as np
 
+from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.laminae import Lamina, LaminaSet
 from LaminaLabelingLib.markups_files import (
     DEFINED,
@@ -32,11 +33,14 @@ def to_node(laminae: LaminaSet, node) -> None:
     """
     modifying = node.StartModify()
     try:
-        if [node.GetNthControlPointLabel(index) for index in range(node.GetNumberOfControlPoints())] != list(laminae):
+        labels = [node.GetNthControlPointLabel(index) for index in range(node.GetNumberOfControlPoints())]
+        if labels != list(laminae):
+            descriptions = {label: node.GetNthControlPointDescription(index) for index, label in enumerate(labels)}
             node.SetFixedNumberOfControlPoints(False)  # a fixed list refuses to be changed
             node.RemoveAllControlPoints()
-            for name in laminae:
+            for index, name in enumerate(laminae):
                 node.AddControlPoint([0.0, 0.0, 0.0], name)
+                node.SetNthControlPointDescription(index, descriptions.get(name, ""))
             node.UnsetAllControlPoints()
         for index, lamina in enumerate(laminae.values()):
             _set_point(node, index, lamina)
@@ -138,9 +142,10 @@ def _set_point(node, index: int, lamina: Lamina) -> None:
     """Bring one control point to the state of a lamina, touching only what differs."""
     status = status_of(lamina)
     shown = _status_names(node).get(node.GetNthControlPointPositionStatus(index), UNDEFINED)
-    description = description_of(lamina)
-    if node.GetNthControlPointDescription(index) != description:
-        node.SetNthControlPointDescription(index, description)
+    description = node.GetNthControlPointDescription(index)
+    # A note that a person has written there stays, as long as it does not say something else about the lamina.
+    if not _means(description, status, lamina):
+        node.SetNthControlPointDescription(index, description_of(lamina))
     if node.GetNthControlPointSelected(index) == lamina.is_suggested:
         node.SetNthControlPointSelected(index, not lamina.is_suggested)
     if status == DEFINED:
@@ -150,3 +155,15 @@ def _set_point(node, index: int, lamina: Lamina) -> None:
         node.UnsetNthControlPointPosition(index)
         if status == MISSING:
             node.SetNthControlPointPositionMissing(index)
+
+
+def _means(description: str, status: str, lamina: Lamina) -> bool:
+    """Return whether a point with this description would be read as this lamina."""
+    if description == description_of(lamina):
+        return True
+    if not description:
+        return False
+    try:
+        return lamina_from_point(lamina.name, status, lamina.position, description) == lamina
+    except LaminaError:
+        return False

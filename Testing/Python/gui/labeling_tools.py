@@ -60,11 +60,15 @@ class Labeler:
 
     def key(self, keys):
         """Press keys with the main window in front, as "Ctrl+Z"."""
+        self.key_in(self.host.window, keys)
+
+    def key_in(self, widget, keys):
+        """Press keys in a widget that has the focus."""
         import qt
         from PySide6 import QtTest
 
         combination = qt.QKeySequence(keys)[0]
-        QtTest.QTest.keyClick(self.host.window, combination.key(), combination.keyboardModifiers())
+        QtTest.QTest.keyClick(widget, combination.key(), combination.keyboardModifiers())
         self.host.process_events()
 
     def slice_widget(self, name):

@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 from labeling_tools import Labeler, make_scan, spine_positions
-from test_labeling_cases import open_case, write_scan
+from test_labeling_cases import answer, open_case, write_scan
 
 from LaminaLabelingLib.files import read_markups, write_markups
 from LaminaLabelingLib.laminae import Lamina, LaminaSet
@@ -120,6 +120,30 @@ def test_a_consensus_is_adjudicated_slot_by_slot(user, tmp_path):
     user.key("Ctrl+Shift+S")
     assert len(read_markups(tmp_path / "scan1.consensus.mrk.json").positions()) == 34
     assert read_markups(tmp_path / "scan1.anna.mrk.json").positions().keys() == positions.keys()
+
+
+def test_a_raters_own_labels_are_not_resolved(user, tmp_path):
+    compare(user)
+    before = user.laminae
+    assert not user.ui.takeSecondButton.enabled
+    from LaminaLabelingLib.errors import LaminaError
+
+    with pytest.raises(LaminaError, match="consensus"):
+        user.widget.logic.agreement.take("second")
+    assert user.laminae == before
+    assert not (tmp_path / "scan1.anna.autosave.mrk.json").exists()
+
+
+def test_adjudicating_asks_about_unsaved_edits_first(user):
+    compare(user)
+    user.click_slot("T9L")
+    user.key("X")
+    text = answer(user, "Cancel", lambda: user.host.click(user.ui.adjudicateButton))
+    assert "scan1" in text
+    assert user.session.case.rater == "anna"
+    answer(user, "Keep as draft", lambda: user.host.click(user.ui.adjudicateButton))
+    assert user.session.case.rater == "consensus"
+    assert user.ui.otherRaterComboBox.findText("anna") >= 0
 
 
 def test_a_list_is_compared_with_a_models_result_without_a_folder(host, slicer):

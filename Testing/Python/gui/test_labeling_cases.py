@@ -406,3 +406,100 @@ def test_all_slots_of_a_case_are_absent_or_placed_after_a_partial_scan(user, fol
     user.key("Ctrl+Shift+S")
     assert names(user)[0][:3] == ["scan1", "done", "34/34"]
     assert set(read_markups(folder / "scan1.anna.mrk.json")) == set(SLOTS)
+
+
+def test_leaving_with_a_draft_that_cannot_be_stored_stays(host, slicer, user, folder):
+    open_case(user, 0)
+    folder.rename(folder.with_name("unreachable"))
+    user.session.labeling.place("T1L", POINT)
+    host.process_events()
+    assert user.session.problem
+    answers = []
+
+    def read_and_close():
+        import qt
+
+        box = qt.QApplication.activeModalWidget()
+        if box is None:
+            return
+        answers.append(box.text)
+        keep = [button for button in box.buttons() if button.text.replace("&", "") == "Keep as draft"]
+        host.click(keep[0] if keep else box.buttons()[0])
+
+    import qt
+
+    watcher = qt.QTimer()
+    watcher.timeout.connect(read_and_close)
+    watcher.start(20)
+    slicer.app.setTestingEnabled(False)
+    try:
+        user.press(user.ui.closeCaseButton)
+    finally:
+        slicer.app.setTestingEnabled(True)
+        watcher.stop()
+    assert len(answers) == 2
+    assert user.widget.logic.cases.name == "scan1"
+    assert list(user.laminae.positions()) == ["T1L"]
+    folder.with_name("unreachable").rename(folder)
+
+
+def test_a_scene_that_is_closed_without_its_folder_keeps_the_edits_elsewhere(host, slicer, user, folder):
+    open_case(user, 0)
+    folder.rename(folder.with_name("unreachable"))
+    user.session.labeling.place("T1L", POINT)
+    slicer.mrmlScene.Clear()
+    host.process_events()
+    path = user.session.problem.partition("kept in ")[2].partition(": import")[0]
+    assert read_markups(path).positions().keys() == {"T1L"}
+    folder.with_name("unreachable").rename(folder)
+
+
+def test_the_settings_cannot_swap_the_scan_of_a_case(host, slicer, user):
+    open_case(user, 0)
+    other = slicer.util.addVolumeFromArray(np.ones((40, 40, 40), dtype=np.uint8), name="other")
+    user.widget._parameterNode.scan = other
+    host.process_events()
+    assert user.session.scanNode.GetName() == "scan1"
+    assert user.ui.scanSelector.currentNode().GetName() == "scan1"
+
+
+def test_refreshing_after_the_scan_is_gone_breaks_nothing(host, user, folder):
+    open_case(user, 0)
+    (folder / "scan1.nrrd").unlink()
+    user.press(user.ui.refreshButton)
+    assert [row[0] for row in names(user)] == ["scan2", "scan10"]
+    host.select_module("LaminaSegmentation")
+    host.select_module("LaminaLabeling")
+    assert user.session.isOpen
+
+
+def test_cancel_brings_the_former_rater_back(host, user, folder):
+    open_case(user, 0)
+    place(user, "T1L")
+    user.ui.raterLineEdit.setFocus()
+    user.ui.raterLineEdit.setText("carl")
+    answer(user, "Cancel", lambda: user.key_in(user.ui.raterLineEdit, "Return"))
+    assert user.ui.raterLineEdit.text == "anna"
+    assert user.widget.logic.cases.folder.rater == "anna"
+    assert user.widget.logic.cases.name == "scan1"
+
+
+def test_another_rater_reads_the_folder_anew(host, user, folder):
+    write_markups(LaminaSet.from_positions(spine_positions()), folder / "scan2.carl.mrk.json")
+    user.ui.raterLineEdit.setFocus()
+    user.ui.raterLineEdit.setText("carl")
+    user.key_in(user.ui.raterLineEdit, "Return")
+    assert names(user)[1][:3] == ["scan2", "done", "34/34"]
+
+
+def test_the_gray_points_follow_the_axes(slicer, user, folder):
+    write_markups(LaminaSet.from_positions({"T1L": POINT}), folder / "scan1.bert.mrk.json")
+    user.press(user.ui.refreshButton)
+    open_case(user, 0)
+    place(user, "T1L")
+    user.ui.otherRaterComboBox.setCurrentIndex(user.ui.otherRaterComboBox.findText("bert"))
+    user.press(user.ui.flipButton)
+    shown = [0.0, 0.0, 0.0]
+    slicer.util.getNode("scan1 bert (read only)").GetNthControlPointPositionWorld(0, shown)
+    within = 2 * user.millimeters_per_pixel("Green")
+    assert shown == pytest.approx(user.session.position("T1L"), abs=within)

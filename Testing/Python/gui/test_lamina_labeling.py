@@ -323,7 +323,6 @@ def test_changes_by_slicers_own_tools_are_edits_too(host, user):
     assert user.session.laminae["T1L"].position == (23.0, 30.0, 170.0)
     assert user.session.laminae["T2R"].review == "unset"
     user.key("Ctrl+Z")
-    user.key("Ctrl+Z")
     assert user.laminae.positions().keys() == spine_positions().keys()
     assert user.laminae["T1L"].position == pytest.approx(spine_positions()["T1L"])
 

@@ -1,7 +1,7 @@
 """``slicer.parameterNodeWrapper``: typed attributes over a parameter node, connected to widgets.
 
-Imitated are parameters of type ``str``, ``bool``, ``int``, ``float`` and of MRML node classes, the annotation
-``Choice`` and defaults given with ``=``. Another type raises ``NotImplementedError``.
+Imitated are parameters of type ``str``, ``bool``, ``int``, ``float`` and of MRML node classes, the annotations
+``Choice`` and ``WithinRange``, and defaults given with ``=``. Another type raises ``NotImplementedError``.
 """
 
 import typing
@@ -10,7 +10,7 @@ import qt
 import slicer
 import vtk
 
-__all__ = ["Choice", "parameterNodeWrapper"]
+__all__ = ["Choice", "WithinRange", "parameterNodeWrapper"]
 
 _READERS = {str: str, int: int, float: float, bool: lambda text: text == "True"}
 
@@ -26,19 +26,34 @@ class Choice:
             raise ValueError(f"Value must be one of {self.choices}, is '{value}'")
 
 
+class WithinRange:
+    """Annotation: the value lies between two bounds, inclusive."""
+
+    def __init__(self, minimum, maximum):
+        self.minimum = minimum
+        self.maximum = maximum
+
+    def validate(self, value):
+        if not self.minimum <= value <= self.maximum:
+            raise ValueError(f"Value must be within {self.minimum} and {self.maximum}, is {value}")
+
+
 class _Parameter:
     """One attribute of a wrapper class (a Python descriptor)."""
 
     def __init__(self, name, annotation, default):
         self.name = name
         self.type = annotation
-        self.choice = None
+        self.choice = self.range = None
         if typing.get_origin(annotation) is typing.Annotated:
             self.type, *extras = typing.get_args(annotation)
             for extra in extras:
-                if not isinstance(extra, Choice):
+                if isinstance(extra, Choice):
+                    self.choice = extra
+                elif isinstance(extra, WithinRange):
+                    self.range = extra
+                else:
                     raise NotImplementedError(f"SlicerHost does not imitate the annotation {extra!r}.")
-                self.choice = extra
         self.is_node = isinstance(self.type, type) and issubclass(self.type, slicer.vtkMRMLNode)
         if not self.is_node and self.type not in _READERS:
             raise NotImplementedError(f"SlicerHost does not imitate parameters of type {annotation}.")
@@ -53,8 +68,8 @@ class _Parameter:
         return _READERS[self.type](node.GetParameter(self.name))
 
     def __set__(self, wrapper, value):
-        if self.choice is not None:
-            self.choice.validate(value)
+        for rule in filter(None, (self.choice, self.range)):
+            rule.validate(value)
         node = wrapper.parameterNode
         if self.is_node:
             if value is not None and not isinstance(value, self.type):
@@ -133,6 +148,9 @@ def _connector(widget, name, parameter):
     if kind is qt.QSpinBox and parameter.type is int:
         return _Connector(name, widget.valueChanged, lambda: widget.value, widget.setValue)
     if kind is qt.QDoubleSpinBox and parameter.type is float:
+        # As in Slicer: the limits of the .ui file do not count.
+        limits = parameter.range or WithinRange(float("-inf"), float("inf"))
+        widget.setRange(limits.minimum, limits.maximum)
         return _Connector(name, widget.valueChanged, lambda: widget.value, widget.setValue)
     if kind is slicer.qMRMLNodeComboBox and parameter.is_node:
         widget.nodeTypes = [parameter.type.__name__]
