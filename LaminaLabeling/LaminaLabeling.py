@@ -108,7 +108,7 @@ class LaminaLabelingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.views = LabelingViews()
         settings = lambda: self._parameterNode  # noqa: E731 - the node changes with the scene
         self.editPanel = EditPanel(self.ui, logic.session, self.views, settings)
-        self.scanPanel = ScanPanel(self.ui, logic.session, logic.cases, self.views, settings)
+        self.scanPanel = ScanPanel(self.ui, logic.session, logic.cases, self.views, settings, self.editPanel.say)
         self.casePanel = CasePanel(self.ui, logic.session, logic.cases, self.onCaseOpened)
         self.agreementPanel = AgreementPanel(
             self.ui, logic.session, logic.agreement, self.views, self.casePanel, self.onCaseOpened
@@ -270,6 +270,7 @@ class LaminaLabelingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             try:
                 session.open(markupsNode, self._parameterNode.scan)
                 appearance.projectInCoronalViews(markupsNode)
+                appearance.showOnly(markupsNode, session.scanNode)
             except LaminaError as error:  # any point list can be chosen: not a failure, but a sentence
                 session.problem = str(error)
         self.agreementPanel.scanChanged()
@@ -284,6 +285,7 @@ class LaminaLabelingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onNewList(self):
         with slicer.util.tryWithErrorDisplay(_("The list could not be made.")):
             self._parameterNode.laminae = self.logic.newList(self._parameterNode.scan)
+            self.editPanel.jump()
 
     def onCaseOpened(self):
         """Show the list and the scan of the case that was opened or left."""

@@ -44,6 +44,13 @@ class AgreementPanel:
         self._onOpened = onOpened
         self._rows = ()
         prepareTable(ui.agreementTable, [_("Lamina"), _("mm"), _("R"), _("A"), _("S")])
+        tips = (_("distance"), _("left-right"), _("depth"), _("along the spine"))
+        sense = ("", _("right"), _("anterior"), _("superior"))
+        for column, (tip, towards) in enumerate(zip(tips, sense), start=1):
+            text = _("{quantity} in mm, second less first; positive is {direction}")
+            tip = text.format(quantity=tip, direction=towards) if towards else tip
+            ui.agreementTable.horizontalHeaderItem(column).setToolTip(tip)
+        session.onChanged.append(self.showSlot)
         fillCombo(ui.quantityComboBox, [(key, text) for key, text, _unit in quantities()], "S")
         ui.agreementTable.cellClicked.connect(lambda row, column: self.onRow(row))
         ui.quantityComboBox.currentIndexChanged.connect(lambda *_args: self.onQuantity())
@@ -69,10 +76,19 @@ class AgreementPanel:
         """Fill the two boxes with what can be compared."""
         sources = self.work.sources()
         keys = [key for key, _text in sources]
-        for combo, usual in ((self.ui.firstRaterComboBox, 0), (self.ui.secondRaterComboBox, 1)):
+        # Two saved raters are the usual pair; a list and its own saved labels say nothing.
+        usual = [key for key in keys if key.startswith("rater:")]
+        usual = (
+            usual
+            if len(usual) > 1
+            else [keys[0], *[key for key in keys[1:] if key not in usual], *usual]
+            if keys
+            else []
+        )
+        for combo, number in ((self.ui.firstRaterComboBox, 0), (self.ui.secondRaterComboBox, 1)):
             chosen = chosenKey(combo)
             if chosen not in keys:
-                chosen = keys[min(usual, len(keys) - 1)] if keys else None
+                chosen = usual[min(number, len(usual) - 1)] if usual else None
             fillCombo(combo, sources, chosen)
         self.ui.compareButton.setEnabled(len(sources) > 1)
 
@@ -80,12 +96,15 @@ class AgreementPanel:
         """Compare the two lists that are chosen."""
         with slicer.util.tryWithErrorDisplay(_("The lists could not be compared.")):
             self.work.compare(chosenKey(self.ui.firstRaterComboBox), chosenKey(self.ui.secondRaterComboBox))
+            self.work.showBoth()
         self.show()
 
     def scanChanged(self):
         """Drop the comparison if it was one of another scan, and look for what can be compared now."""
         if not self.work.isCurrent:
             self.work.forget()
+        else:
+            self.work.showBoth()  # the nodes of a case that was opened anew are other ones
         self.refreshSources()
         self.show()
 
@@ -134,6 +153,17 @@ class AgreementPanel:
                 raise LaminaError(_("Compare two lists first."))
             write_agreement_csv(self.work.result, path)
 
+    def showSlot(self):
+        """Say how far the two are apart in the chosen slot, beside the buttons that decide."""
+        difference = self.work.differenceOf(self.session.selected)
+        text = ""
+        if difference is not None and difference.difference is not None:
+            text = _("{name}: {distance:.1f} mm apart; the first is blue, the second pink.")
+            text = text.format(name=difference.name, distance=difference.distance_mm)
+        elif difference is not None:
+            text = f"{difference.name}: {state_text(difference.state)}"
+        self.ui.slotLabel.setText(text)
+
     def adjudicate(self):
         """Begin a consensus list, and go to the first slot on which the two disagree."""
         cases = self._casePanel.cases
@@ -158,6 +188,7 @@ class AgreementPanel:
     def show(self):
         """Show the comparison that was made last."""
         result, ui = self.work.result, self.ui
+        self.showSlot()
         self._rows = () if result is None else tuple(result.worst())
         fillTable(ui.agreementTable, [_row(difference) for difference in self._rows])
         ui.agreementLabel.setText("" if result is None else summaryText(result))

@@ -1,7 +1,5 @@
 """Comparing two lists of a scan, and adjudicating them into a consensus."""
 
-from dataclasses import replace
-
 import slicer
 from slicer.i18n import tr as _
 
@@ -10,7 +8,7 @@ from LaminaLabelingGui.case_work import CONSENSUS
 from LaminaLabelingLib.agreement import compare
 from LaminaLabelingLib.consensus import consensus, resolve
 from LaminaLabelingLib.errors import LaminaError
-from LaminaLabelingLib.laminae import LaminaSet, Review
+from LaminaLabelingLib.laminae import Review
 from LaminaLabelingLib.markups import from_node, to_node
 
 CURRENT = "current"
@@ -32,6 +30,7 @@ class AgreementWork:
         """The two sets that were compared last, in the coordinates of the list."""
         self.result = None
         self._subject = None
+        self._shown = []
 
     def _subjectNow(self):
         """Return what tells scans apart; a case that is opened again has other nodes."""
@@ -72,7 +71,7 @@ class AgreementWork:
         node = slicer.mrmlScene.GetNodeByID(name)
         if node is None:
             raise LaminaError(_("That list is no longer in the scene: choose another one."))
-        return moved(
+        return scan_nodes.moved(
             from_node(node),
             lambda point: scan_nodes.pointFromWorld(session.listNode, scan_nodes.pointToWorld(node, point)),
         )
@@ -86,8 +85,35 @@ class AgreementWork:
         self.first, self.second = self.laminaeOf(firstKey), self.laminaeOf(secondKey)
         world = self._session.toWorld
         self._subject = self._subjectNow()
-        self.result = compare(moved(self.first, world), moved(self.second, world))
+        self.result = compare(scan_nodes.moved(self.first, world), scan_nodes.moved(self.second, world))
         return self.result
+
+    def showBoth(self):
+        """Show both lists to look at, the first in blue and the second in pink, but not the one that is edited."""
+        self.hideBoth()
+        session = self._session
+        for laminae, color in ((self.first, appearance.FIRST_COLOR), (self.second, appearance.SECOND_COLOR)):
+            if laminae is None or laminae == session.laminae:
+                continue
+            node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", _("compared"))
+            node.SetHideFromEditors(True)
+            node.SetSaveWithScene(False)
+            node.SetAndObserveTransformNodeID(session.listNode.GetTransformNodeID())
+            to_node(laminae, node)
+            appearance.styleReadOnly(node, color)
+            self._shown.append(node)
+
+    def hideBoth(self):
+        """Take the compared lists out of the views."""
+        shown, self._shown = self._shown, []
+        for node in shown:
+            if node.GetScene() is not None:
+                node.GetScene().RemoveNode(node)
+
+    def differenceOf(self, name):
+        """Return how the two differ in a slot, None if they were not compared or do not have it."""
+        differences = () if self.result is None else self.result.differences
+        return next((difference for difference in differences if difference.name == name), None)
 
     def placeOf(self, name):
         """Return where a compared slot is in the world: between the two, or where one of them has it."""
@@ -151,12 +177,5 @@ class AgreementWork:
 
     def forget(self):
         """Forget the comparison: another scan is shown."""
+        self.hideBoth()
         self.first = self.second = self.result = None
-
-
-def moved(laminae, move):
-    """Return a set whose positions went through a function."""
-    changed = [
-        replace(lamina, position=move(lamina.position)) for lamina in laminae.values() if lamina.position is not None
-    ]
-    return laminae.with_laminae(changed) if changed else LaminaSet.of(laminae.values(), laminae.numbering)

@@ -5,6 +5,8 @@ import slicer
 from LaminaLabelingGui.scan_nodes import SCAN_REFERENCE
 
 _READ_ONLY = (0.75, 0.75, 0.8)
+FIRST_COLOR, SECOND_COLOR = (0.35, 0.65, 1.0), (1.0, 0.45, 0.75)
+"""Of two lists that are compared."""
 
 
 def style(markupsNode, curveNode=None):
@@ -30,13 +32,13 @@ def style(markupsNode, curveNode=None):
         curveNode.SetLocked(True)
 
 
-def styleReadOnly(markupsNode):
+def styleReadOnly(markupsNode, color=_READ_ONLY):
     """Give a list that is only looked at a color of its own, and lock it."""
     style(markupsNode)
     for index in range(markupsNode.GetNumberOfDisplayNodes()):
         display = markupsNode.GetNthDisplayNode(index)
-        display.SetSelectedColor(*_READ_ONLY)
-        display.SetColor(*_READ_ONLY)
+        display.SetSelectedColor(*color)
+        display.SetColor(*color)
         display.SetGlyphScale(1.2)
         display.SetPointLabelsVisibility(False)
     markupsNode.SetLocked(True)
@@ -76,6 +78,14 @@ def replaceOnScan(volumeNode, *nodes):
         if node not in nodes:
             node.SetDisplayVisibility(False)
     belongToScan(volumeNode, *nodes)
+
+
+def showOnly(markupsNode, volumeNode):
+    """Show a list, and hide the scan's other lists: two on one scan cannot be told apart."""
+    for node in companionsOf(volumeNode) if volumeNode is not None else ():
+        if node is not markupsNode and node.IsA("vtkMRMLMarkupsFiducialNode"):
+            node.SetDisplayVisibility(False)
+    markupsNode.SetDisplayVisibility(True)
 
 
 def companionsOf(volumeNode):

@@ -43,8 +43,10 @@ class CasePanel:
         self._onOpened = onOpened
         self._changingRater = False
         prepareTable(ui.caseTable, [_("Scan"), _("Status"), _("Done"), _("Raters"), _("Note")])
-        for column in (1, 2):
-            ui.caseTable.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
+        header = ui.caseTable.horizontalHeader()
+        header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
+        for column in (1, 2, 3):
+            header.setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
         ui.raterLineEdit.setText(slicer.app.settings().value(_RATER_SETTING) or "")
         ui.raterLineEdit.editingFinished.connect(self.onRater)
         ui.otherRaterComboBox.currentIndexChanged.connect(lambda *_args: self.onOtherRater())
@@ -87,7 +89,12 @@ class CasePanel:
         if not self.mayLeave():
             return False
         with slicer.util.tryWithErrorDisplay(_("The folder could not be opened.")):
-            self.cases.openFolder(path, self.ui.raterLineEdit.text.strip())
+            rater = self.ui.raterLineEdit.text.strip()
+            if not rater:
+                raise LaminaError(
+                    _("Fill in Rater first: your initials or a code. They become part of your label files' names.")
+                )
+            self.cases.openFolder(path, rater)
             slicer.app.settings().setValue(_FOLDER_SETTING, str(path))
         self._onOpened()
         self.show()
@@ -141,8 +148,10 @@ class CasePanel:
                 try:
                     self.cases.open(name, rater=rater)
                 except CaseLockedError as error:
-                    if not error.may_take_over or not self._takeOver(error):
+                    if not error.may_take_over:
                         raise
+                    if not self._takeOver(error):
+                        return False
                     self.cases.open(name, takeOver=True, rater=rater)
         finally:
             self._onOpened()
@@ -151,10 +160,7 @@ class CasePanel:
 
     @staticmethod
     def _takeOver(error):
-        text = _(
-            "{error}\n\nIt cannot be found out from here whether that computer still works on it. If it does, its "
-            "edits and yours will no longer be kept apart."
-        )
+        text = _("{error}\n\nIf that computer still works on it, its edits and yours will no longer be kept apart.")
         buttons = (("leave", _("Leave it")), ("take", _("Take it over")))
         return ask(text.format(error=error), buttons, "leave") == "take"
 
@@ -169,7 +175,8 @@ class CasePanel:
         """Ask what is to become of unsaved edits; return whether the case may be left now."""
         if not self.session.hasUnsavedEdits:
             return True
-        text = _('The labels of "{name}" have not been saved.').format(name=self.cases.name)
+        text = _('The labels of "{name}" have not been saved. Discard goes back to what was saved last.')
+        text = text.format(name=self.cases.name)
         answer = ask(
             text,
             (
@@ -217,7 +224,7 @@ class CasePanel:
         """Show the folder and the open case."""
         ui, folder = self.ui, self.cases.folder
         cases = folder.cases if folder is not None else ()
-        fillTable(ui.caseTable, [_row(case) for case in cases])
+        fillTable(ui.caseTable, [_row(case, self.cases.failures.get(case.name, "")) for case in cases])
         for row, case in enumerate(cases):
             if case.name == self.cases.name:
                 ui.caseTable.selectRow(row)
@@ -227,7 +234,8 @@ class CasePanel:
         for button in (ui.previousCaseButton, ui.nextCaseButton, ui.nextUnfinishedButton, ui.refreshButton):
             button.setEnabled(folder is not None)
         others = self.cases.otherRaters()
-        fillCombo(ui.otherRaterComboBox, [("", _("nobody else"))] + [(rater, rater) for rater in others])
+        raters = [("", _("nobody else"))] + [(rater, rater) for rater in others]
+        fillCombo(ui.otherRaterComboBox, raters, self.cases.shownRater)
         ui.otherRaterComboBox.setEnabled(bool(others))
         self._unsaved = None
         self._showState()
@@ -246,8 +254,8 @@ class CasePanel:
         self.ui.reviewedButton.setEnabled(isOpen and not unsaved)
 
 
-def _row(case):
-    note = case.problem or (_("open: {who}").format(who=case.locked_by) if case.locked_by else "")
+def _row(case, failure):
+    note = case.problem or failure or (_("open: {who}").format(who=case.locked_by) if case.locked_by else "")
     if case.has_draft and not note:
         note = _("not saved")
     done = f"{case.placed + case.absent}/{case.total}"

@@ -4,6 +4,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from LaminaLabelingGui import appearance, scan_nodes
+from LaminaLabelingLib.case_locks import CaseLockedError
 from LaminaLabelingLib.case_session import CaseSession
 from LaminaLabelingLib.cases import CaseFolder
 from LaminaLabelingLib.errors import LaminaError
@@ -32,8 +33,12 @@ class CaseWork:
         self._session = session
         self.folder = None
         self.warnings = []
+        self.failures = {}
+        """Why scans could not be opened, by name."""
         self._nodes = []
         self._otherNode = None
+        self._shownRater = ""
+        self._last = ""
 
     @property
     def isOpen(self):
@@ -49,7 +54,7 @@ class CaseWork:
         """Open a folder of scans for a rater. Raises LaminaError if it cannot be read, or the rater's name is none."""
         folder = CaseFolder(path, rater)
         self.close()
-        self.folder = folder
+        self.folder, self.failures, self._last = folder, {}, ""
 
     def closeFolder(self):
         """Leave the folder; a draft of the open case stays in it."""
@@ -76,6 +81,17 @@ class CaseWork:
             If the scan or the labels cannot be read.
         """
         self.close()
+        self._last = name
+        try:
+            self._open(name, takeOver, rater)
+        except CaseLockedError:
+            raise
+        except LaminaError as error:
+            self.failures[name] = str(error)
+            raise
+        self.failures.pop(name, None)
+
+    def _open(self, name, takeOver, rater):
         case = CaseSession.open(self.folder.folder, name, rater or self.folder.rater, take_over=takeOver)
         try:
             volumeNode = self._load(case.scan)
@@ -95,8 +111,11 @@ class CaseWork:
         self.warnings = list(case.warnings)
         if case.recovered:
             self.warnings.append(_("Edits that were not saved have been found and are shown."))
-        if not case.axes and (doubt := scan_nodes.axesDoubt(volumeNode)):
-            self.warnings.append(doubt)
+        self._doubt = "" if case.axes else scan_nodes.axesDoubt(volumeNode)
+        if case.rater != self.folder.rater:
+            self.warnings.append(_("You are editing the labels of {rater}.").format(rater=case.rater))
+        if self._doubt:
+            self.warnings.append(self._doubt)
 
     def _load(self, path):
         if not path.is_file():
@@ -136,7 +155,8 @@ class CaseWork:
             raise LaminaError(_("Open a folder of scans first."))
         self.folder.refresh()
         look = self.folder.next if by > 0 else self.folder.previous
-        case = look(self.name or None, unfinished=unfinished)
+        # A scan that cannot be opened is gone past, not come back to.
+        case = look(self.name or self._last or None, unfinished=unfinished)
         return None if case is None else case.name
 
     def setAxes(self, code):
@@ -149,6 +169,7 @@ class CaseWork:
         transformNode = scan_nodes.setAxes(session.scanNode, code, [node for node in known if node is not None])
         if self.isOpen:
             session.case.set_axes(code)
+            self.warnings = [text for text in self.warnings if text != self._doubt]
             if transformNode not in self._nodes:
                 self._nodes.append(transformNode)
 
@@ -164,6 +185,11 @@ class CaseWork:
             return ()
         return next((case.raters for case in self.folder.cases if case.name == self.name), ())
 
+    @property
+    def shownRater(self):
+        """Whose labels are shown in gray; empty for nobody's."""
+        return self._shownRater if self._otherNode is not None else ""
+
     def labelsOf(self, rater):
         """Return the saved labels of a rater for the open case, in the coordinates of the scan's file."""
         return self._session.case.labels_of(rater)
@@ -172,7 +198,7 @@ class CaseWork:
         """Show another rater's labels in gray, to look at only; an empty name hides them."""
         if self._otherNode is not None and self._otherNode.GetScene() is not None:
             slicer.mrmlScene.RemoveNode(self._otherNode)
-        self._otherNode = None
+        self._otherNode, self._shownRater = None, rater or ""
         if not rater:
             return None
         laminae = self.labelsOf(rater)

@@ -1,11 +1,13 @@
 """The part of the panel in which laminae are placed and reviewed: prompt, buttons, grid and checks."""
 
+from contextlib import contextmanager
+
 import qt
 import slicer
 from slicer.i18n import tr as _
 
 from LaminaLabelingGui.list_watcher import ListWatcher
-from LaminaLabelingGui.panel_tools import chooseKey, chosenKey, fillCombo, sentenceIn
+from LaminaLabelingGui.panel_tools import chooseKey, chosenKey, fillCombo
 from LaminaLabelingGui.placing import Placing
 from LaminaLabelingGui.shortcuts import cheatSheet
 from LaminaLabelingGui.slot_grid import SlotGrid, reviewText, sourceText
@@ -31,6 +33,7 @@ class EditPanel:
         self._settings = settings
         self._findings = ()
         self._locked = (None, False)
+        self._message = ""
         self.grid = SlotGrid(ui.slotTable, self.onSlot)
         self._placing = Placing(self.onPlaced, self.refresh)
         self._watcher = ListWatcher(session, self.onListChanged)
@@ -64,8 +67,8 @@ class EditPanel:
             (ui.skipButton, self.skip),
             (ui.absentButton, self.markAbsent),
             (ui.unsetButton, lambda: self._edit(self.session.unset)),
-            (ui.undoButton, lambda: self._travel(self.session.undo)),
-            (ui.redoButton, lambda: self._travel(self.session.redo)),
+            (ui.undoButton, lambda: self._travel(self.session.undo, _("Taken back: {text}."))),
+            (ui.redoButton, lambda: self._travel(self.session.redo, _("Done again: {text}."))),
             (ui.acceptButton, self.accept),
             (ui.rejectButton, lambda: self._edit(self.session.reject)),
             (ui.nextToReviewButton, self.nextToReview),
@@ -84,7 +87,7 @@ class EditPanel:
         def nudge(axis, sign):
             def move():
                 direction = [sign * value for value in self.views.directions()[axis]]
-                self._edit(lambda: session.nudge(direction))
+                self._move(lambda: session.nudge(direction))
 
             return move
 
@@ -101,16 +104,16 @@ class EditPanel:
             "down": nudge(1, -1),
             "left": nudge(0, -1),
             "right": nudge(0, 1),
-            "deeper": nudge(2, 1),
-            "shallower": nudge(2, -1),
+            "deeper": lambda: self._move(lambda: session.nudgeDepth(1)),
+            "shallower": lambda: self._move(lambda: session.nudgeDepth(-1)),
             "snap": lambda: self.ui.snapCheckBox.setChecked(not self.ui.snapCheckBox.checked),
             "protect": lambda: self.ui.lockCheckBox.setChecked(not self.ui.lockCheckBox.checked),
             "accept": self.accept,
             "reject": lambda: self._edit(session.reject),
             "nextToReview": self.nextToReview,
-            "undo": lambda: self._travel(session.undo),
-            "redo": lambda: self._travel(session.redo),
-            "undoSlot": lambda: self._travel(session.undoSlot),
+            "undo": lambda: self._travel(session.undo, _("Taken back: {text}.")),
+            "redo": lambda: self._travel(session.redo, _("Done again: {text}.")),
+            "undoSlot": lambda: self._travel(session.undoSlot, "{text}."),
             "fit": self.views.fit,
             "help": self.showHelp,
         }
@@ -142,9 +145,20 @@ class EditPanel:
         self._choose(lambda: self.session.select(name))
 
     def _choose(self, choose):
-        with sentenceIn(self.ui.hintLabel):
+        with self._saying():
             choose()
             self.jump()
+
+    @contextmanager
+    def _saying(self, text=""):
+        """Show a sentence after an action, or why it could not be done, until the next one."""
+        self._message = text
+        try:
+            yield
+        except LaminaError as error:
+            self._message = str(error)
+        self._refresh.stop()
+        self.refresh()
 
     def jump(self):
         """Show the chosen slot in every view."""
@@ -152,6 +166,7 @@ class EditPanel:
 
     def togglePlacing(self):
         """Begin or stop to place laminae by clicks."""
+        self._message = ""
         if self._placing.isActive or not self.session.isOpen or self.session.selected is None:
             self._placing.stop()
         else:
@@ -160,7 +175,7 @@ class EditPanel:
 
     def onPlaced(self, position):
         """Take a click in a view."""
-        with sentenceIn(self.ui.hintLabel):
+        with self._saying():
             following = self.session.place(position)
             if following is None:
                 self._placing.stop()
@@ -188,12 +203,12 @@ class EditPanel:
 
     def acceptAbove(self):
         """Confirm all detected laminae above the threshold."""
-        count = self.session.acceptAbove(self.ui.thresholdSpinBox.value)
-        self.refresh()
-        self.ui.hintLabel.setText(_("{count} laminae accepted.").format(count=count))
+        with self._saying():
+            count = self.session.acceptAbove(self.ui.thresholdSpinBox.value)
+            self._message = _("{count} laminae accepted.").format(count=count)
 
     def _advance(self, action):
-        with sentenceIn(self.ui.hintLabel):
+        with self._saying():
             self._follow(action())
 
     def _follow(self, name):
@@ -201,23 +216,32 @@ class EditPanel:
         settings = self._settings()
         if name is not None and (settings is None or settings.follow):
             self.jump()
-        self._refresh.stop()
-        self.refresh()
         if name is None:
-            self.ui.hintLabel.setText(_("No slot is left. Look at the checks below, then save."))
+            left = guidance.progress(self.session.laminae).unreviewed
+            text = _("No slot is empty, {count} are left to review: press N.").format(count=left)
+            self._message = text if left else _("No slot is left. Look at the checks below, then save.")
+
+    def say(self, text):
+        """Show a sentence under the prompt until the next action."""
+        with self._saying(text):
+            pass
 
     def _edit(self, action):
-        with sentenceIn(self.ui.hintLabel):
+        with self._saying():
             action()
 
-    def _travel(self, action):
-        with sentenceIn(self.ui.hintLabel):
+    def _move(self, action):
+        """Move a lamina, and the views with it: else it would leave the slices that show it."""
+        with self._saying():
+            action()
+            self.jump()
+
+    def _travel(self, action, said):
+        with self._saying():
             text = action()
             if text:
                 self.jump()
-            self._refresh.stop()
-            self.refresh()
-            self.ui.hintLabel.setText(text or _("There is nothing more to take back or to do again."))
+            self._message = said.format(text=text) if text else _("There is nothing more to take back or to do again.")
 
     def onOrder(self):
         """Take another order of the slots."""
@@ -234,8 +258,10 @@ class EditPanel:
 
     def onListChanged(self):
         """Take over what was changed in the views or by Slicer's own tools."""
-        with sentenceIn(self.ui.hintLabel):
+        try:
             self.session.readList()
+        except LaminaError as error:
+            self._message = str(error)
 
     def showHelp(self):
         """Show the keys."""
@@ -285,7 +311,7 @@ class EditPanel:
             settings is not None and settings.fromBehind,
         )
         ui.promptLabel.setText(slotText(session.selected) if session.isOpen else "")
-        ui.hintLabel.setText(self._hint())
+        ui.hintLabel.setText(self._message or self._hint())
         ui.problemLabel.setText(problem)
         ui.progressLabel.setText(progressText(session.laminae) if session.isOpen else "")
         ui.findingsList.clear()

@@ -51,7 +51,9 @@ def fillTable(table, rows):
     table.setRowCount(len(rows))
     for row, texts in enumerate(rows):
         for column, text in enumerate(texts):
-            table.setItem(row, column, qt.QTableWidgetItem(text))
+            item = qt.QTableWidgetItem(text)
+            item.setToolTip(text)  # a column may be too narrow for it
+            table.setItem(row, column, item)
 
 
 @contextmanager

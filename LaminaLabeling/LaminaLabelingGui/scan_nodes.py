@@ -1,5 +1,7 @@
 """Scans and lists in the scene: coordinates, the transform to patient axes, how they are shown."""
 
+from dataclasses import replace
+
 import numpy as np
 import slicer
 import vtk
@@ -30,6 +32,12 @@ def pointFromWorld(node, point):
     return tuple(local)
 
 
+def moved(laminae, move):
+    """Return a set of laminae whose positions went through a function."""
+    there = [lamina for lamina in laminae.values() if lamina.position is not None]
+    return laminae.with_laminae([replace(lamina, position=move(lamina.position)) for lamina in there])
+
+
 def ijkToRas(volumeNode):
     """Return a volume's own matrix as an array, shape (4, 4), without the transforms that it lies under."""
     matrix = vtk.vtkMatrix4x4()
@@ -49,15 +57,6 @@ def ijkToWorld(volumeNode):
             raise LaminaError(_("The volume lies under a transform that bends it: harden the transform first."))
         transformNode.GetMatrixTransformToWorld(toWorld)
     return slicer.util.arrayFromVTKMatrix(toWorld) @ ijkToRas(volumeNode)
-
-
-def worldBounds(volumeNode):
-    """Return the bounds of a volume in the world, shape (3, 2) for R, A and S; None without a volume."""
-    if volumeNode is None or volumeNode.GetImageData() is None:
-        return None
-    bounds = [0.0] * 6
-    volumeNode.GetRASBounds(bounds)
-    return np.array(bounds).reshape(3, 2)
 
 
 def volumeOf(volumeNode, code=""):

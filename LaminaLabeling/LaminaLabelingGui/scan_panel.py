@@ -5,7 +5,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from LaminaLabelingGui import scan_nodes
-from LaminaLabelingGui.panel_tools import ask, chooseKey, chosenKey, fillCombo, sentenceIn
+from LaminaLabelingGui.panel_tools import ask, chooseKey, chosenKey, fillCombo
 from LaminaLabelingGui.views import SLAB_TYPES, slabText
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.labels_import import (
@@ -31,11 +31,13 @@ class ScanPanel:
     views : LabelingViews
     settings : callable
         Returns the parameter node, None while the module is not shown.
+    say : callable
+        Shows a sentence under the prompt.
     """
 
-    def __init__(self, ui, session, cases, views, settings):
+    def __init__(self, ui, session, cases, views, settings, say):
         self.ui, self.session, self.cases, self.views = ui, session, cases, views
-        self._settings = settings
+        self._settings, self._say = settings, say
         self.shownScan = None
         fillCombo(ui.slabTypeComboBox, [(kind, slabText(kind)) for kind in SLAB_TYPES])
         names = {"ultrasound": _("Ultrasound"), "bone": _("Bone surfaces"), "soft": _("Soft tissue")}
@@ -130,12 +132,12 @@ class ScanPanel:
 
     def onVariant(self):
         """Take another number of vertebrae."""
-        with sentenceIn(self.ui.hintLabel):
-            try:
-                self.session.setNumbering(self.ui.thoracicSpinBox.value, self.ui.lumbarSpinBox.value)
-            finally:
-                self._vertebrae = None
-                self.refreshVertebrae()
+        try:
+            self.session.setNumbering(self.ui.thoracicSpinBox.value, self.ui.lumbarSpinBox.value)
+        except LaminaError as error:
+            self._say(str(error))
+        self._vertebrae = None
+        self.refreshVertebrae()
 
     def renumber(self):
         """Say that the chosen pair is another vertebra."""
@@ -165,11 +167,16 @@ class ScanPanel:
         with slicer.util.tryWithErrorDisplay(_("The scan could not be flipped.")):
             self._needScan()
             self._setAxes(scan_nodes.flippedAxes(scan_nodes.axesOf(self.session.scanNode)))
+            if self.session.laminae.positions():
+                hint = _("Laminae that were named on the mirrored scan: exchange left and right under Vertebrae.")
+                self.ui.orientationLabel.setText(f"{self.ui.orientationLabel.text} {hint}")
 
     def _setAxes(self, code):
         self.cases.setAxes(code)
         self.ui.axesComboBox.setCurrentText(code)
         self.views.fit()
+        if self.session.isOpen:
+            self.session.select(self.session.selected)  # the checks look anew
         self.views.jump(self.session.placeOf(self.session.selected))
         self.showOrientation()
 
@@ -203,18 +210,23 @@ class ScanPanel:
         volume = None if self.session.scanNode is None else scan_nodes.volumeOf(self.session.scanNode)
         laminae = self.session.laminae
         numbering = None if laminae.is_provisional or not laminae.positions() else laminae.numbering
+        leave = ("leave", _("Do not import"))
         try:
             return import_labels(path, volume, numbering)
         except MirroredLabelsError as error:
-            buttons = (("turn", _("Turn them round")), ("leave", _("Do not import")))
-            if ask(str(error), buttons, "leave") == "turn":
-                return import_labels(path, volume, numbering, turned_round=True)
-            raise
+            answers = (leave, ("turn", _("Turn them round")), ("import", _("Import as they are")))
+            options = {"turn": {"turned_round": True}, "import": {"as_is": True}}
+            question = str(error)
         except OtherScanError as error:
-            buttons = (("leave", _("Do not import")), ("import", _("Import anyway")))
-            if ask(str(error), buttons, "leave") == "import":
-                return import_labels(path, volume, numbering, any_scan=True)
-            raise
+            answers = (leave, ("import", _("Import anyway")))
+            options = {"import": {"any_scan": True}}
+            question = str(error)
+        answer = ask(question, answers, "leave")
+        if answer == "leave":
+            if slicer.app.testingEnabled():
+                raise LaminaError(question)  # where nobody can be asked, nothing is imported unsaid
+            return None
+        return import_labels(path, volume, numbering, **options[answer])
 
     def chooseExport(self):
         """Ask for a file and write the laminae to it."""
@@ -233,7 +245,7 @@ class ScanPanel:
                 raise LaminaError(_("There is no list of laminae to export."))
             volume = None if self.session.scanNode is None else scan_nodes.volumeOf(self.session.scanNode)
             written = export_labels(self.session.laminae, volume, path, overwrite=overwrite)
-            self.ui.hintLabel.setText(_("Written: {file}").format(file=written.name))
+            self._say(_("Written: {file}").format(file=written.name))
 
 
 def _pathOf(answer):

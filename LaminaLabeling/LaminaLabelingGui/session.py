@@ -2,7 +2,6 @@
 
 import tempfile
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import slicer
@@ -16,6 +15,7 @@ from LaminaLabelingLib.checks import check
 from LaminaLabelingLib.editing import Labeling, changed_laminae
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.laminae import LaminaSet, Review
+from LaminaLabelingLib.likely_place import likely_position
 from LaminaLabelingLib.markups import from_node, to_node
 from LaminaLabelingLib.markups_files import write_markups
 
@@ -209,12 +209,7 @@ class LabelingSession(SlotActions):
 
     def worldLaminae(self):
         """Return the laminae with the positions of the world, which are the patient's R, A and S."""
-        moved = [
-            replace(lamina, position=self.toWorld(lamina.position))
-            for lamina in self.laminae.values()
-            if lamina.position is not None
-        ]
-        return self.laminae.with_laminae(moved)
+        return scan_nodes.moved(self.laminae, self.toWorld)
 
     def position(self, name):
         """Return where a lamina is in the world, None if it has no position."""
@@ -225,9 +220,15 @@ class LabelingSession(SlotActions):
         """Return where a slot is, or probably is, in the world; None if nothing is known about it."""
         if name is None:
             return None
-        return self.position(name) or guidance.predicted_position(
-            self.worldLaminae(), name, scan_nodes.worldBounds(self.scanNode)
-        )
+        position = self.position(name)
+        if position is not None:
+            return position
+        world = self.worldLaminae()
+        if self.scanNode is None or self.scanNode.GetImageData() is None:
+            return guidance.predicted_position(world, name)
+        inScan = scan_nodes.moved(world, lambda point: scan_nodes.pointFromWorld(self.scanNode, point))
+        place = likely_position(inScan, name, scan_nodes.volumeOf(self.scanNode, scan_nodes.axesOf(self.scanNode)))
+        return None if place is None else scan_nodes.pointToWorld(self.scanNode, place)
 
     def findings(self):
         """Return what looks wrong, see `checks.check`."""

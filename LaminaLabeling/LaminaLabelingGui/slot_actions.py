@@ -8,6 +8,7 @@ from LaminaLabelingGui import scan_nodes
 from LaminaLabelingLib import guidance
 from LaminaLabelingLib.anatomy import Numbering
 from LaminaLabelingLib.errors import LaminaError
+from LaminaLabelingLib.laminae import Review
 from LaminaLabelingLib.snapping import beam_direction, snapped
 
 
@@ -62,6 +63,13 @@ class SlotActions:
             return position
         matrix = scan_nodes.ijkToWorld(self.scanNode)
         return snapped(position, slicer.util.arrayFromVolume(self.scanNode), matrix, beam_direction(matrix))
+
+    def nudgeDepth(self, sign):
+        """Move the chosen lamina by one voxel away from the probe (1) or towards it (-1)."""
+        beam = np.array([0.0, 1.0, 0.0])
+        if self.scanNode is not None:
+            beam = beam_direction(scan_nodes.ijkToWorld(self.scanNode))
+        self.nudge(sign * beam)
 
     def nudge(self, direction):
         """Move the chosen lamina by one voxel of the scan in a direction of the world."""
@@ -153,6 +161,8 @@ class SlotActions:
         """Mark the vertebrae above ``first`` and below ``last`` as absent: a partial scan."""
         ranged = guidance.with_scan_range(self.laminae, first, last)
         self.labeling.replace(ranged, _("scan from {first} to {last}").format(first=first, last=last))
+        if self.laminae[self.selected].review is Review.absent:
+            self.select(first + self.selected[-1])
 
     def swapSides(self):
         """Exchange the names of left and right in the whole list."""

@@ -110,6 +110,8 @@ class SlotGrid:
         self._table.setRowCount(0)
         self._table.setHorizontalHeaderLabels(["", *(titles[side] for side in sides)])
         self._table.setRowCount(len(vertebrae))
+        # All rows are seen at once, also with 13 thoracic and 6 lumbar vertebrae.
+        self._table.setMinimumHeight(_ROW_HEIGHT * (max(len(vertebrae), 17) + 1) + 8)
         for row, vertebra in enumerate(vertebrae):
             header = qt.QTableWidgetItem(vertebra)
             header.setTextAlignment(qt.Qt.AlignCenter)

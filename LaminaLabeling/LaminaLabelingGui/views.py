@@ -86,8 +86,12 @@ class LabelingViews:
         layoutNode.SetViewArrangement(LAYOUT)
         self.showAgain()
         for name, orientation in zip(SLICE_VIEWS, ("Coronal", "Sagittal", "Axial")):
-            if self.sliceNode(name) and self.sliceNode(name).GetOrientation() != orientation:
-                self.sliceNode(name).SetOrientation(orientation)
+            node = self.sliceNode(name)
+            if node and node.GetOrientation() != orientation:
+                node.SetOrientation(orientation)
+            if node and node.GetOrientationMarkerType() == node.OrientationMarkerTypeNone:
+                node.SetOrientationMarkerType(node.OrientationMarkerTypeAxes)  # its letters say which side is which
+                node.SetOrientationMarkerSize(node.OrientationMarkerSizeSmall)
         self.fit()
 
     def showAgain(self):
@@ -195,13 +199,13 @@ class LabelingViews:
         return tuple(matrix.GetElement(axis, 3) for axis, matrix in enumerate(points))
 
     def directions(self):
-        """Return the world's directions to the right, to the top and out of the view that is under the mouse.
+        """Return the world's directions to the right and to the top of the view that is under the mouse.
 
         The coronal view is meant when the mouse is elsewhere.
         """
         name = next((name for name in SLICE_VIEWS if self._isUnderMouse(name)), CORONAL)
         matrix = self.sliceNode(name).GetSliceToRAS()
-        return [tuple(matrix.GetElement(row, column) for row in range(3)) for column in range(3)]
+        return [tuple(matrix.GetElement(row, column) for row in range(3)) for column in range(2)]
 
     @staticmethod
     def _isUnderMouse(name):
@@ -222,6 +226,7 @@ class _SliceState:
             node.GetSlabReconstructionThickness(),
             node.GetSlabReconstructionOversamplingFactor(),
         )
+        self._marker = node.GetOrientationMarkerType(), node.GetOrientationMarkerSize()
         self._spacing = node.GetSliceSpacingMode(), node.GetPrescribedSliceSpacing(), node.GetFieldOfView()[2]
 
     def restore(self, node):
@@ -231,6 +236,8 @@ class _SliceState:
         node.SetSlabReconstructionType(kind)
         node.SetSlabReconstructionThickness(thickness)
         node.SetSlabReconstructionOversamplingFactor(oversampling)
+        node.SetOrientationMarkerType(self._marker[0])
+        node.SetOrientationMarkerSize(self._marker[1])
         mode, spacing, depth = self._spacing
         node.SetSliceSpacingMode(mode)
         node.SetPrescribedSliceSpacing(*spacing)

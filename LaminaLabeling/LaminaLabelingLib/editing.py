@@ -229,7 +229,7 @@ class Labeling:
             if not edit.keeps_slots:
                 return None
             if name in edit.names and edit.reverts is None and edit not in reverted:
-                text = _("{name} as before: {text} taken back").format(name=name, text=edit.text)
+                text = _("{name} as it was before").format(name=name)
                 return self._change([edit.before[name]], text, edit)
         return None
 

@@ -10,7 +10,7 @@ import numpy as np
 from LaminaLabelingLib.anatomy import opposite, provisional_name, split_name
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.i18n import tr as _
-from LaminaLabelingLib.laminae import LaminaSet
+from LaminaLabelingLib.laminae import LaminaSet, Review
 from LaminaLabelingLib.proportions import TYPICAL_SCALE, half_height_mm, offset_mm, stations, usual_turns
 
 DEPTH_MM = 20.0
@@ -58,7 +58,9 @@ def predicted_position(
     vertebra, side = split_name(name)
     points = {other: point for other, point in laminae.positions().items() if other != name}
     if not points:
-        return None if box is None else _from_box(levels, vertebra, side, np.asarray(box, float))
+        absent = {lamina.vertebra for lamina in laminae.values() if lamina.review is Review.absent}
+        shown = [level for level in levels.vertebrae if level == vertebra or level not in absent]
+        return None if box is None else _from_box(levels, shown, vertebra, side, np.asarray(box, float))
     spine = _Spine(levels, points)
     along = spine.from_neighbors(vertebra, side)
     partner = points.get(opposite(name))
@@ -268,13 +270,15 @@ def _scale(curves: Sequence[_Curve]) -> float:
     return float(np.median(ratios)) if len(ratios) else TYPICAL_SCALE
 
 
-def _from_box(levels: _Levels, vertebra: str, side: str, box: np.ndarray) -> tuple[float, float, float]:
-    """Spread the levels over the scan's length."""
+def _from_box(
+    levels: _Levels, shown: list[str], vertebra: str, side: str, box: np.ndarray
+) -> tuple[float, float, float]:
+    """Spread the levels that the scan shows over its length."""
     if box.shape != (3, 2) or not np.isfinite(box).all():
         raise ValueError("the box is three finite pairs of bounds")
     box = np.sort(box, axis=1)
-    first, last = levels.vertebrae[0], levels.vertebrae[-1]
-    top, bottom = -half_height_mm(first), levels.stations[last] + half_height_mm(last)
+    first, last = shown[0], shown[-1]
+    top, bottom = levels.stations[first] - half_height_mm(first), levels.stations[last] + half_height_mm(last)
     scale = (box[2, 1] - box[2, 0]) / (bottom - top)
     lateral = min(scale, 1.0) * offset_mm(vertebra) * (1.0 if side == "R" else -1.0)
     # A scan thinner than twice the depth has its laminae nearer to its middle.

@@ -74,6 +74,25 @@ def test_a_click_on_a_row_goes_there(host, user):
     assert user.views.intersection() == pytest.approx(expected, abs=1e-6)
 
 
+def test_both_lists_are_shown_while_they_are_compared(slicer, user):
+    assert (user.ui.firstRaterComboBox.currentText, user.ui.secondRaterComboBox.currentText) == (
+        "saved: anna",
+        "saved: bert",
+    )
+    compare(user)
+    shown = [node for node in slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode") if node.GetName() == "compared"]
+    assert len(shown) == 1  # the first is the list that is edited
+    assert shown[0].GetDisplayNode().GetSelectedColor() == pytest.approx((1.0, 0.45, 0.75))
+    user.click_slot("T6R")
+    assert "6.0 mm apart" in user.ui.slotLabel.text
+    user.press(user.ui.adjudicateButton)
+    shown = [node for node in slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode") if node.GetName() == "compared"]
+    assert len(shown) == 2
+    user.widget.logic.cases.close()
+    user.widget.onCaseOpened()
+    assert slicer.mrmlScene.GetFirstNodeByName("compared") is None
+
+
 def test_the_plot_is_a_slicer_plot_and_leaves_with_its_view(slicer, user):
     compare(user)
     user.press(user.ui.plotButton)

@@ -503,3 +503,42 @@ def test_the_gray_points_follow_the_axes(slicer, user, folder):
     slicer.util.getNode("scan1 bert (read only)").GetNthControlPointPositionWorld(0, shown)
     within = 2 * user.millimeters_per_pixel("Green")
     assert shown == pytest.approx(user.session.position("T1L"), abs=within)
+
+
+def test_a_damaged_scan_is_noted_and_gone_past(host, user, folder):
+    (folder / "scan2.nrrd").write_text("no scan")
+    open_case(user, 0)
+    user.press(user.ui.nextCaseButton)
+    assert not user.session.isOpen
+    assert "scan2" in user.ui.caseTable.item(1, 4).text()
+    user.press(user.ui.nextCaseButton)
+    assert user.widget.logic.cases.name == "scan10"
+
+
+def test_leaving_a_locked_case_alone_is_no_error(user, folder):
+    from LaminaLabelingLib.case_session import CaseSession
+
+    with CaseSession.open(folder, "scan1", "anna"):
+        lock = folder / "scan1.anna.lock"
+        foreign = json.dumps({**json.loads(lock.read_text(encoding="utf-8")), "host": "PC7"})
+    lock.write_text(foreign, encoding="utf-8")
+    answer(user, "Leave it", lambda: open_case(user, 0))  # fails if a second box appears
+    assert not user.widget.logic.cases.isOpen
+
+
+def test_without_a_rater_it_is_asked_for(host, user, folder):
+    user.ui.raterLineEdit.setText("")
+    with pytest.raises(LaminaError, match="Fill in Rater first"):
+        user.widget.casePanel.openFolder(str(folder))
+    user.ui.raterLineEdit.setText("anna")
+
+
+def test_looking_at_another_rater_goes_on_after_saving(user, folder):
+    write_markups(LaminaSet.from_positions(spine_positions()), folder / "scan1.bert.mrk.json")
+    user.press(user.ui.refreshButton)
+    open_case(user, 0)
+    user.ui.otherRaterComboBox.setCurrentIndex(user.ui.otherRaterComboBox.findText("bert"))
+    place(user, "T1L")
+    user.key("Ctrl+Shift+S")
+    assert user.ui.otherRaterComboBox.currentText == "bert"
+    assert user.widget.logic.cases.shownRater == "bert"

@@ -240,3 +240,85 @@ print("worked", flush=True)
 """
     finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert "worked" in finished.stdout, finished.stderr
+
+
+def test_a_new_list_shows_where_the_first_lamina_probably_is(host, slicer):
+    from LaminaLabelingGui import sample_data
+
+    sample_data.load()
+    user = Labeler(host)
+    user.press(user.ui.newListButton)
+    truth = read_markups(sample_data.TRUTH_FILE).positions()["T1L"]
+    assert user.views.intersection()[1] == pytest.approx(truth[1], abs=6.0)  # depth
+    assert user.views.intersection() == pytest.approx(truth, abs=12.0)
+    host.select_module("LaminaSegmentation")
+
+
+def test_another_list_of_the_scan_hides_the_former_one(user):
+    first = user.session.listNode
+    user.press(user.ui.newListButton)
+    assert user.session.listNode is not first
+    assert not first.GetDisplayVisibility()
+    assert user.session.listNode.GetDisplayVisibility()
+    user.ui.laminaeSelector.setCurrentNode(first)
+    assert first.GetDisplayVisibility()
+
+
+def test_a_typed_threshold_is_taken_when_it_is_complete(host, user):
+    from PySide6 import QtTest
+
+    box = user.ui.thresholdSpinBox
+    box.setFocus()
+    box.selectAll()
+    QtTest.QTest.keyClicks(box, "0.80")
+    assert user.widget._parameterNode.acceptThreshold == 0.9
+    user.key_in(box, "Return")
+    assert user.widget._parameterNode.acceptThreshold == pytest.approx(0.8)
+    box.setValue(0.9)
+
+
+@pytest.mark.parametrize("from_behind", [False, True])
+def test_deeper_is_away_from_the_probe_in_every_view(host, user, from_behind):
+    user.session.labeling.reset(LaminaSet.from_positions(spine_positions()))
+    user.widget._parameterNode.fromBehind = from_behind
+    host.process_events()
+    user.click_slot("T6R")
+    user.key("Ctrl+Up")
+    assert user.laminae["T6R"].position[1] == pytest.approx(spine_positions()["T6R"][1] + SPACING[1])
+    user.widget._parameterNode.fromBehind = False
+
+
+def test_the_views_follow_a_nudge(user):
+    user.session.labeling.reset(LaminaSet.from_positions(spine_positions()))
+    user.click_slot("T6R")
+    user.key("Up")
+    assert user.views.intersection() == pytest.approx(user.session.position("T6R"))
+
+
+def test_what_is_left_is_said_when_the_last_empty_slot_is_filled(host, user):
+    found = {name: point for name, point in spine_positions().items() if name != "T6R"}
+    user.session.labeling.reset(LaminaSet.from_positions(found, review="unreviewed", source="detected"))
+    host.process_events()
+    user.click_slot("T6R")
+    user.key("X")
+    assert "33 are left to review" in user.ui.hintLabel.text
+    user.press(user.ui.acceptAboveButton)
+    assert user.ui.hintLabel.text == "0 laminae accepted."
+    user.key("Ctrl+Z")
+    assert user.ui.hintLabel.text == "Taken back: T6R absent."
+    user.key("Ctrl+Y")
+    assert user.ui.hintLabel.text == "Done again: T6R absent."
+
+
+def test_a_partial_scan_goes_on_with_a_lamina_that_it_shows(user):
+    user.ui.firstComboBox.setCurrentIndex(user.ui.firstComboBox.findText("T5"))
+    user.press(user.ui.rangeButton)
+    assert user.session.selected == "T5L"
+
+
+def test_every_row_is_seen_with_the_most_vertebrae(host, user):
+    user.ui.thoracicSpinBox.setValue(13)
+    user.ui.lumbarSpinBox.setValue(6)
+    host.process_events()
+    table = user.ui.slotTable
+    assert table.visualItemRect(table.item(18, 0)).bottom() <= table.viewport().height
