@@ -4,11 +4,9 @@ Inside Slicer a text comes back in the language of the application; anywhere els
 therefore be imported without Slicer and still speak the user's language in it.
 """
 
-import re
 import sys
 from pathlib import PurePath
-
-_PLACEHOLDER = re.compile(r"(?<!\{)\{([^{}]*)\}(?!\})")
+from string import Formatter
 
 
 def tr(text: str) -> str:
@@ -33,4 +31,12 @@ def tr(text: str) -> str:
     # Slicer's own name for the texts of a file in a package: "Package.file".
     source = PurePath(sys._getframe(1).f_code.co_filename)
     translated = i18n.translate(f"{source.parent.name}.{source.stem}", text)
-    return translated if sorted(_PLACEHOLDER.findall(translated)) == sorted(_PLACEHOLDER.findall(text)) else text
+    return translated if _placeholders(translated) == _placeholders(text) else text
+
+
+def _placeholders(text: str) -> list[tuple] | None:
+    """Return the values that a text takes and their formats, None if it could not take any: a brace stands alone."""
+    try:
+        return sorted((field, how, conversion or "") for _, field, how, conversion in Formatter().parse(text) if field)
+    except ValueError:
+        return None

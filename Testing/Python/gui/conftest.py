@@ -25,3 +25,10 @@ def host(running_host):
     running_host.take_slot_errors()
     yield running_host
     assert running_host.take_slot_errors() == []
+
+
+@pytest.fixture
+def slicer(host):
+    import slicer
+
+    return slicer

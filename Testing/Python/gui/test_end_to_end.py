@@ -22,13 +22,6 @@ def scan_and_truth(tmp_path_factory):
 
 
 @pytest.fixture
-def slicer(host):
-    import slicer
-
-    return slicer
-
-
-@pytest.fixture
 def panel(host):
     widget = host.select_module("LaminaSegmentation")
     yield widget

@@ -4,8 +4,8 @@ import csv
 
 import numpy as np
 import pytest
+from case_tools import answer, open_case, write_scan
 from labeling_tools import Labeler, make_scan, spine_positions
-from test_labeling_cases import answer, open_case, write_scan
 
 from LaminaLabelingLib.files import read_markups, write_markups
 from LaminaLabelingLib.laminae import Lamina, LaminaSet
@@ -17,13 +17,6 @@ def two_raters():
     moved = {name: np.add(point, (0.0, 1.0, 0.0)) for name, point in spine_positions().items()}
     moved["T6R"] = np.add(moved["T6R"], (0.0, 5.0, 0.0))
     return first, LaminaSet.from_positions(moved).with_lamina(Lamina("T1L"))
-
-
-@pytest.fixture
-def slicer(host):
-    import slicer
-
-    return slicer
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 import pytest
+from case_tools import answer
 from labeling_tools import SPACING, Labeler, make_scan, spine_positions
-from test_labeling_cases import answer
 
 from LaminaLabelingLib.files import read_markups, write_csv, write_markups
 from LaminaLabelingLib.laminae import Lamina, LaminaSet

@@ -15,13 +15,6 @@ from LaminaLabelingLib.markups import from_node
 
 
 @pytest.fixture
-def slicer(host):
-    import slicer
-
-    return slicer
-
-
-@pytest.fixture
 def user(host):
     import slicer
 

@@ -15,13 +15,6 @@ OURS = 53417
 
 
 @pytest.fixture
-def slicer(host):
-    import slicer
-
-    return slicer
-
-
-@pytest.fixture
 def user(host, slicer):
     make_scan(slicer)
     user = Labeler(host)

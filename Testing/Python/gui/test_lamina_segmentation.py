@@ -16,13 +16,6 @@ def node_ids(scene):
 
 
 @pytest.fixture
-def slicer(host):
-    import slicer
-
-    return slicer
-
-
-@pytest.fixture
 def scan(slicer):
     """A volume that is oblique, anisotropic and off center."""
     turn = np.radians(20)

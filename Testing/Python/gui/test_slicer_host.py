@@ -10,13 +10,6 @@ from gui_paths import ROOT
 
 
 @pytest.fixture
-def slicer(host):
-    import slicer
-
-    return slicer
-
-
-@pytest.fixture
 def button(host):
     import qt
 

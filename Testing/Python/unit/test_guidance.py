@@ -5,10 +5,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from synthetic_scan import assert_one_sentence
 
-from LaminaLabelingLib.anatomy import REGIONS, SLOTS, VERTEBRAE, Numbering, opposite, split_name
-from LaminaLabelingLib.errors import LaminaError
+from LaminaLabelingLib.anatomy import REGIONS, SLOTS, VERTEBRAE, Numbering
 from LaminaLabelingLib.guidance import (
     ORDERS,
     next_to_place,
@@ -16,11 +14,8 @@ from LaminaLabelingLib.guidance import (
     nudged,
     order_of,
     order_text,
-    predicted_position,
     progress,
-    renumbered,
     review_queue,
-    with_scan_range,
 )
 from LaminaLabelingLib.laminae import Lamina, LaminaSet, Review, Source
 from LaminaLabelingLib.proportions import offset_mm, stations
@@ -260,141 +255,9 @@ def test_progress_of_a_provisional_list_has_no_regions():
     assert (whole.total, whole.placed, whole.unreviewed, whole.unset, whole.by_region) == (4, 1, 2, 1, {})
 
 
-# Predicted places
-
-
-@pytest.mark.parametrize("name", SLOTS)
-def test_a_missing_lamina_of_a_straight_spine_is_found_between_its_neighbors(name):
-    points = straight()
-    # The side's own line is not quite straight, since the spine widens: that much is left. Beyond the last point the
-    # spine is expected to bend as usual.
-    tolerance = 6.0 if name[:-1] in ("T1", "L5") else 0.6
-    assert predicted_position(without(points, name), name) == pytest.approx(points[name], abs=tolerance)
-
-
-def test_a_partner_alone_is_mirrored_by_the_usual_width():
-    laminae = named({"T6L": (-10.0, 5.0, 7.0)})
-    assert predicted_position(laminae, "T6R") == pytest.approx((-10 + 2 * 8.6 * 0.91, 5, 7))
-
-
-def test_a_single_point_is_followed_straight_down():
-    # From T6 to T7: half of 17.4, the disc of 3.6 and half of 18.2 mm, at the usual scale.
-    laminae = named({"T6L": (-10.0, 5.0, 7.0)})
-    assert predicted_position(laminae, "T7L") == pytest.approx((-10, 5, 7 - 0.91 * 21.4))
-    assert predicted_position(laminae, "T7R") == pytest.approx((-10 + 2 * 8.6 * 0.91, 5, 7 - 0.91 * 21.4))
-
-
-def test_two_levels_of_a_side_give_the_scale():
-    # T6 to T8 are 21.4 and 18.2 / 2 + 4 + 18.7 / 2 = 22.45 mm apart: T7 lies at the same share of 87.7 mm.
-    laminae = named({"T6L": (0.0, 0.0, 0.0), "T8L": (0.0, 0.0, -87.7)})
-    assert predicted_position(laminae, "T7L") == pytest.approx((0, 0, -87.7 * 21.4 / 43.85))
-
-
-def test_a_side_without_points_is_the_other_one_mirrored():
-    points = straight()
-    laminae = named({name: point for name, point in points.items() if name.endswith("L")})
-    for name in ("T1R", "T8R", "L5R"):
-        # The width is the usual one on an adult's list; its own line leans a little where the spine widens.
-        assert predicted_position(laminae, name) == pytest.approx(points[name], abs=1.5)
-
-
-def test_one_point_of_a_side_carries_the_other_sides_curve_over():
-    points = straight(origin=(0, 0, 0))
-    left = {name: point for name, point in points.items() if name.endswith("L")}
-    del left["T9L"]
-    # The right side lies 5 mm further to the front than mirroring tells.
-    laminae = named(left | {"T8R": points["T8R"] + [0, 5, 0]})
-    assert predicted_position(laminae, "T9R") == pytest.approx(points["T9R"] + [0, 5, 0], abs=0.6)
-
-
-def test_a_near_point_of_the_other_side_counts_more_than_a_far_one_of_the_same():
-    points = straight()
-    right = {name: point for name, point in points.items() if name.endswith("R") and name != "L3R"}
-    laminae = named(right | {"T1L": points["T1L"] + [-20, 0, 0], "T2L": points["T2L"]})
-    # The bent line through T1L and T2L would end far to the right at L3.
-    assert abs(predicted_position(laminae, "L3L")[2] - points["L3L"][2]) < 1.0
-
-
-def test_the_slots_own_position_does_not_count():
-    points = straight()
-    elsewhere = points | {"T6L": points["T6L"] + 50}
-    assert predicted_position(named(elsewhere), "T6L") == predicted_position(without(points, "T6L"), "T6L")
-    assert predicted_position(named({"T6L": (1, 2, 3)}), "T6L") is None
-
-
-def test_without_points_the_levels_are_spread_over_the_box():
-    box = [[-50, 30], [-100, 0], [-160, 240]]
-    laminae = LaminaSet()
-    assert predicted_position(laminae, "T6L") is None
-    places = {name: np.array(predicted_position(laminae, name, box)) for name in SLOTS}
-    scale = 400 / (stations(VERTEBRAE)[-1] + 14.1 / 2 + 22.9 / 2)
-    assert places["T1L"] == pytest.approx([-10 - 10.8 * scale, -80, 240 - 14.1 / 2 * scale])
-    assert places["L5R"] == pytest.approx([-10 + 13.5 * scale, -80, -160 + 22.9 / 2 * scale])
-    assert all(a[2] > b[2] for a, b in zip(list(places.values())[::2], list(places.values())[2::2]))
-
-
-def test_a_thin_box_has_its_laminae_in_the_middle():
-    assert predicted_position(LaminaSet(), "T6L", [[-50, 50], [10, 30], [0, 400]])[1] == 20.0
-
-
-@pytest.mark.parametrize("box", [np.zeros((2, 3)), np.full((3, 2), np.nan)])
-def test_a_box_that_is_none_is_a_mistake(box):
-    with pytest.raises(ValueError, match="box"):
-        predicted_position(LaminaSet(), "T6L", box)
-
-
-def test_a_slot_that_does_not_exist_is_refused():
-    with pytest.raises(LaminaError, match="T13L") as caught:
-        predicted_position(named(straight()), "T13L")
-    assert_one_sentence(caught.value)
-
-
-def test_provisional_pairs_are_equally_spaced():
-    laminae = LaminaSet.from_positions({"P01L": (0, 0, 0), "P03L": (0, 0, -40)})
-    assert predicted_position(laminae, "P02L") == pytest.approx((0, 0, -20))
-    assert predicted_position(laminae, "P05L") == pytest.approx((0, 0, -80))
-    # 2 x 10 mm at the scale of 20 / 22.
-    assert predicted_position(laminae, "P03R") == pytest.approx((200 / 11, 0, -40))
-
-
-def test_a_provisional_list_without_points_is_spread_over_the_box():
-    first = predicted_position(LaminaSet.provisional(), "P01L", [[0, 10], [0, 100], [0, 340]])
-    last = predicted_position(LaminaSet.provisional(), "P17L", [[0, 10], [0, 100], [0, 340]])
-    assert (first[2], last[2]) == pytest.approx((330, 10))
-
-
-turns = st.floats(-0.7, 0.7)
-shifts = st.tuples(*[st.floats(-200, 200)] * 3)
-scales = st.floats(0.5, 2.0)
-
-
-@given(st.integers(0, 50), st.sets(st.sampled_from(SLOTS), min_size=1, max_size=20), turns, shifts, scales)
-def test_a_prediction_moves_turns_and_grows_with_the_list(seed, gone, turn, shift, scale):
-    points = curved(seed)
-    rotation = np.array([[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
-
-    def moved(point):
-        return scale * rotation @ point + shift
-
-    name = sorted(gone)[0]
-    before = without(points, *gone)
-    after = named({key: moved(point) for key, point in points.items() if key not in gone})
-    if not before.complete_pairs():
-        return  # the left-right direction is the patient's then
-    assert predicted_position(after, name) == pytest.approx(moved(np.array(predicted_position(before, name))), abs=1e-6)
-
-
-@given(st.integers(0, 50), st.sets(st.sampled_from(SLOTS), min_size=1, max_size=20))
-def test_a_mirrored_list_has_the_mirrored_prediction(seed, gone):
-    points = curved(seed)
-    name = sorted(gone)[0]
-    kept = {key: point for key, point in points.items() if key not in gone}
-    mirrored = {opposite(key): point * [-1, 1, 1] for key, point in kept.items()}
-    expected = np.array(predicted_position(named(kept), name)) * [-1, 1, 1]
-    assert predicted_position(named(mirrored), opposite(name)) == pytest.approx(expected, abs=1e-6)
-
-
 # Small moves
+
+shifts = st.tuples(*[st.floats(-200, 200)] * 3)
 
 
 def matrices():
@@ -449,128 +312,6 @@ def test_a_nudge_there_and_back_is_exact_and_one_voxel_long(matrix, position, di
 def test_a_nudge_without_direction_is_a_mistake(direction, matrix):
     with pytest.raises(ValueError, match="nudge"):
         nudged((0, 0, 0), direction, matrix)
-
-
-# Renumbering
-
-
-def test_this_pair_is_t12_moves_all_pairs_along():
-    laminae = LaminaSet(laminae=[placed("T3L", 1, 1, 1), found("T11R", 0.4), absent("L1L")])
-    moved = renumbered(laminae, "T11", "T12")
-    assert moved["T4L"] == placed("T4L", 1, 1, 1)
-    assert moved["T12R"] == found("T12R", 0.4)
-    assert moved["L2L"] == absent("L2L")
-    assert [name for name, lamina in moved.items() if lamina.review is not Review.unset] == ["T4L", "T12R", "L2L"]
-
-
-def test_renumbering_keeps_the_numbering_and_crosses_its_own_border():
-    laminae = LaminaSet(Numbering(13, 4), [placed("T12L")])
-    assert list(renumbered(laminae, "T12", "L1").positions()) == ["L1L"]
-    assert renumbered(laminae, "T12", "T13").numbering == Numbering(13, 4)
-
-
-@pytest.mark.parametrize(
-    ("name", "becomes", "words"),
-    [("T1R", "T5", ("T1R", "above T1")), ("L5L", "T7", ("L5L", "below L5"))],
-)
-def test_a_lamina_that_would_fall_off_is_refused(name, becomes, words):
-    laminae = LaminaSet(laminae=[placed("T6L"), placed(name)])
-    with pytest.raises(LaminaError) as caught:
-        renumbered(laminae, "T6", becomes)
-    assert_one_sentence(caught.value)
-    assert all(word in str(caught.value) for word in words)
-
-
-def test_absent_slots_fall_off_silently_and_the_free_end_is_unset():
-    laminae = LaminaSet(laminae=[absent("T1L"), absent("T1R"), absent("T2L"), placed("T6L"), absent("L5R")])
-    moved = renumbered(laminae, "T6", "T5")
-    assert [name for name, lamina in moved.items() if lamina.review is Review.absent] == ["T1L", "L4R"]
-    assert moved["L5R"].review is Review.unset
-
-
-def test_provisional_pairs_are_counted_from_the_one_that_is_known():
-    laminae = LaminaSet.provisional([placed("P01L", 1, 1, 1), placed("P03R", 3, 3, 3), found("P04L", 0.3)])
-    moved = renumbered(laminae, "P03", "T12")
-    assert not moved.is_provisional
-    assert moved.numbering == Numbering()
-    assert moved["T10L"].position == (1, 1, 1)
-    assert moved["T12R"].position == (3, 3, 3)
-    assert moved["L1L"] == found("L1L", 0.3)
-
-
-def test_provisional_pairs_can_get_another_numbering():
-    laminae = LaminaSet.provisional([placed("P01L"), placed("P02L")])
-    assert list(renumbered(laminae, "P01", "T13", Numbering(13, 5)).positions()) == ["T13L", "L1L"]
-
-
-def test_provisional_pairs_that_would_fall_off_are_refused():
-    laminae = LaminaSet.provisional([placed("P01L"), placed("P03L")])
-    with pytest.raises(LaminaError, match="P01L would lie above T1 if P03 were T2"):
-        renumbered(laminae, "P03", "T2")
-
-
-@pytest.mark.parametrize(("vertebra", "becomes"), [("T13", "T12"), ("P01", "T12"), ("T6", "T13"), ("T6", "P01")])
-def test_renumbering_needs_vertebrae_that_exist(vertebra, becomes):
-    with pytest.raises(LaminaError) as caught:
-        renumbered(LaminaSet(laminae=[placed("T6L")]), vertebra, becomes)
-    assert_one_sentence(caught.value)
-
-
-@given(st.sets(st.sampled_from(SLOTS[8:26]), min_size=1), st.integers(-4, 4))
-def test_renumbering_there_and_back_changes_nothing(names, shift):
-    laminae = LaminaSet(laminae=[placed(name, number, 0, 0) for number, name in enumerate(sorted(names))])
-    vertebra = split_name(min(names))[0]
-    becomes = VERTEBRAE[VERTEBRAE.index(vertebra) + shift]
-    assert renumbered(renumbered(laminae, vertebra, becomes), becomes, vertebra) == laminae
-
-
-# Partial scans
-
-
-def test_everything_outside_the_scans_range_is_absent():
-    ranged = with_scan_range(LaminaSet(laminae=[placed("T6L")]), "T4", "L2")
-    gone = [vertebra for vertebra, pair in ranged.pairs().items() if all(one.review is Review.absent for one in pair)]
-    assert gone == ["T1", "T2", "T3", "L3", "L4", "L5"]
-    assert ranged["T4R"].review is Review.unset
-    assert ranged["T6L"] == placed("T6L")
-
-
-def test_a_wider_range_takes_back_what_was_outside_but_not_what_a_person_saw():
-    seen = LaminaSet(laminae=[absent("T6R"), absent("T7L"), absent("T7R")])
-    narrow = with_scan_range(seen, "T5", "T8")
-    assert with_scan_range(narrow, "T1", "L5") == seen
-    assert with_scan_range(narrow, "T3", "T8")["T3L"].review is Review.unset
-    assert with_scan_range(narrow, "T3", "T8")["T2R"].review is Review.absent
-
-
-@pytest.mark.parametrize("lamina", [placed("L1R"), found("L1R", 0.9)])
-def test_a_lamina_outside_the_range_is_refused(lamina):
-    with pytest.raises(LaminaError, match="L1R has a position") as caught:
-        with_scan_range(LaminaSet(laminae=[lamina]), "T1", "T12")
-    assert_one_sentence(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("laminae", "first", "last"),
-    [
-        (LaminaSet(), "T6", "T5"),
-        (LaminaSet(), "T13", "L5"),
-        (LaminaSet(), "T1", "S1"),
-        (LaminaSet.provisional([placed("P01L")]), "T1", "L5"),
-    ],
-)
-def test_a_range_that_is_none_is_refused(laminae, first, last):
-    with pytest.raises(LaminaError) as caught:
-        with_scan_range(laminae, first, last)
-    assert_one_sentence(caught.value)
-
-
-@given(st.integers(0, 16), st.integers(0, 16), st.integers(0, 16), st.integers(0, 16))
-def test_the_last_range_counts(a, b, c, d):
-    first, second = sorted((a, b)), sorted((c, d))
-    twice = with_scan_range(LaminaSet(), *(VERTEBRAE[index] for index in first))
-    twice = with_scan_range(twice, *(VERTEBRAE[index] for index in second))
-    assert twice == with_scan_range(LaminaSet(), *(VERTEBRAE[index] for index in second))
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,7 @@ def test_a_file_name_with_braces_is_shown_as_it_is(without_slicer):
         "{count:.1f} von {total} {mehr}",
         "{{count:.1f}} von {total}",
         "{count:.1f} von {total} und {total}",
+        "{count:.1f} von {total} { Laminae",
     ],
 )
 def test_a_translation_with_wrong_placeholders_is_refused(translation):
