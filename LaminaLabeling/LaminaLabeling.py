@@ -29,7 +29,8 @@ from LaminaLabelingGui.edit_panel import EditPanel
 from LaminaLabelingGui.scan_panel import ScanPanel
 from LaminaLabelingGui.session import LabelingSession
 from LaminaLabelingGui.shortcuts import Shortcuts
-from LaminaLabelingGui.views import SLAB_TYPES, LabelingViews, registerLayouts
+from LaminaLabelingGui.startup import onStartup
+from LaminaLabelingGui.views import SLAB_TYPES, LabelingViews
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.guidance import ORDERS
 from LaminaLabelingLib.laminae import Lamina, LaminaSet
@@ -52,12 +53,6 @@ class LaminaLabeling(ScriptedLoadableModule):
         )
         self.parent.acknowledgementText = ""  # Slicer's default thanks others
         slicer.app.connect("startupCompleted()", onStartup)
-
-
-def onStartup():
-    """Do what needs the whole application: register the sample scan and the layouts."""
-    sample_data.register()
-    registerLayouts()
 
 
 @parameterNodeWrapper
@@ -286,6 +281,15 @@ class LaminaLabelingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         with slicer.util.tryWithErrorDisplay(_("The list could not be made.")):
             self._parameterNode.laminae = self.logic.newList(self._parameterNode.scan)
             self.editPanel.jump()
+
+    def review(self, markupsNode):
+        """Open a list at the first slot that needs a person: for other modules, after they have selected this one."""
+        if self.logic.cases.isOpen and not self.casePanel.mayLeave():
+            return
+        self.logic.cases.close()
+        self.casePanel.show()
+        self._parameterNode.laminae = markupsNode
+        self.editPanel.nextToReview()
 
     def onCaseOpened(self):
         """Show the list and the scan of the case that was opened or left."""

@@ -5,6 +5,7 @@ child process.
 """
 
 import subprocess
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -25,10 +26,11 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
-from LaminaLabeling import LaminaLabelingLogic
 from LaminaLabelingLib.errors import LaminaError
-from LaminaLabelingLib.markups import curve_to_node, from_node, to_node
-from LaminaSegmentationLib.worker import SegmentationJob, overall_fraction, shipped_models
+from LaminaLabelingLib.markups import from_node
+from LaminaSegmentationGui import result_nodes, scan_export
+from LaminaSegmentationLib.model_list import shipped_card, shipped_models
+from LaminaSegmentationLib.worker import SegmentationJob, overall_fraction, seconds_left
 
 POLL_MILLISECONDS = 100
 
@@ -74,6 +76,8 @@ class LaminaSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.logic = None
         self._parameterNode = None
         self._parameterNodeGuiTag = None
+        self._result = None
+        self._started, self._stage = 0.0, ""
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
@@ -84,6 +88,7 @@ class LaminaSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
 
         self.logic = LaminaSegmentationLogic()
         self.ui.modelComboBox.addItems(self.logic.modelNames())
+        self.showCard()
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MILLISECONDS)
         self._timer.timeout.connect(self.onTimer)
@@ -92,6 +97,7 @@ class LaminaSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.ui.axesComboBox.currentTextChanged.connect(self.onAxesChanged)
         self.ui.modelComboBox.currentTextChanged.connect(self.onModelChanged)
         self.ui.applyButton.clicked.connect(self.onApplyButton)
+        self.ui.reviewButton.clicked.connect(self.onReviewButton)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.initializeParameterNode()
@@ -110,6 +116,7 @@ class LaminaSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
 
     def onSceneStartClose(self, caller, event):
         self.setParameterNode(None)
+        self._result = None
         self._showIdle(_("Canceled, because the scene was closed.") if self.logic.isRunning else "")
         self.logic.cancel()
 
@@ -146,8 +153,13 @@ class LaminaSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
             self._parameterNode.axes = text.strip()
 
     def onModelChanged(self, text):
+        self.showCard()
         if self._parameterNode:
             self._parameterNode.model = text
+
+    def showCard(self):
+        """Say in the model's own words what it was trained on and what it is for."""
+        self.ui.cardLabel.setText(self.logic.modelDescription(self.ui.modelComboBox.currentText))
 
     # Running
 
@@ -158,7 +170,8 @@ class LaminaSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
             self._showIdle(_("Canceled."))
             return
         settings = self._parameterNode
-        self.ui.progressBar.setFormat(_("Starting..."))
+        self._started, self._stage = time.monotonic(), _("Starting...")
+        self.ui.progressBar.setFormat(self._stage)
         self.ui.progressBar.setValue(0)
         self.ui.resultLabel.setText("")
         self._setRunning(True)
@@ -173,14 +186,24 @@ class LaminaSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         with self._endingOnError():
             markupsNode = self.logic.poll()
             if markupsNode is not None:
+                self._result = markupsNode
                 self._showIdle(self.logic.resultText)
 
+    def onReviewButton(self):
+        with slicer.util.tryWithErrorDisplay(_("The result could not be opened.")):
+            self.logic.review(self._result)
+
     def onEvent(self, event):
-        """Show one event of the computation in the progress bar."""
+        """Show one event of the computation in the progress bar: the stage, and how long it will still take."""
+        if event["event"] not in ("stage", "progress"):
+            return
         if event["event"] == "stage":
-            self.ui.progressBar.setFormat(event["text"])
-        if event["event"] in ("stage", "progress"):
-            self.ui.progressBar.setValue(round(100 * overall_fraction(event["stage"], event.get("fraction", 0.0))))
+            self._stage = event["text"]
+        fraction = overall_fraction(event["stage"], event.get("fraction", 0.0))
+        self.ui.progressBar.setValue(round(100 * fraction))
+        left = seconds_left(time.monotonic() - self._started, fraction)
+        text = _("{stage} (about {seconds} s left)").format(stage=self._stage, seconds=left and max(1, round(left)))
+        self.ui.progressBar.setFormat(self._stage if left is None else text)
 
     @contextmanager
     def _endingOnError(self):
@@ -204,6 +227,9 @@ class LaminaSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.ui.advancedCollapsibleButton.setEnabled(not running)
         self.ui.applyButton.setText(_("Cancel") if running else _("Apply"))
         self._updateApplyButton()
+        self.ui.reviewButton.setEnabled(
+            not running and self._result is not None and self._result.GetScene() is not None
+        )
 
     def _updateApplyButton(self):
         ready = self.logic.isRunning or bool(self._parameterNode and self._parameterNode.inputVolume)
@@ -233,6 +259,12 @@ class LaminaSegmentationLogic(ScriptedLoadableModuleLogic):
     def modelNames(self):
         """Return the names of the models that can be chosen."""
         return shipped_models()
+
+    @staticmethod
+    def modelDescription(name):
+        """Return what a model's card says about it in plain words."""
+        card = shipped_card(name)
+        return "\n".join(str(card[key]) for key in ("title", "description") if card.get(key))
 
     def requirements(self):
         """Return the Python packages that the computation needs."""
@@ -279,6 +311,9 @@ class LaminaSegmentationLogic(ScriptedLoadableModuleLogic):
         if result is None:
             return None
         self._job = None
+        if slicer.mrmlScene.GetNodeByID(self._volumeNode.GetID() or "") is not self._volumeNode:
+            raise LaminaError(_("The volume was removed from the scene meanwhile, so the result was dropped."))
+        self.resultText = result_nodes.describe(result)
         return self.addResult(self._volumeNode, result)
 
     def cancel(self):
@@ -299,63 +334,14 @@ class LaminaSegmentationLogic(ScriptedLoadableModuleLogic):
         if not slicer.packaging.pip_check(required):  # in testing mode nothing is installed, and nothing raised
             raise LaminaError(_("Python packages are missing: {names}").format(names=", ".join(map(str, required))))
 
-    @staticmethod
-    def exportVolume(volumeNode, path):
-        """Write a volume as NRRD, in world coordinates: the transforms that it lies under become its geometry."""
-        if volumeNode is None or volumeNode.GetImageData() is None:
-            raise LaminaError(_("Choose a volume that holds an image."))
-        ijkToWorld = vtk.vtkMatrix4x4()
-        volumeNode.GetIJKToRASMatrix(ijkToWorld)
-        transformNode = volumeNode.GetParentTransformNode()
-        if transformNode is not None:
-            if not transformNode.IsTransformToWorldLinear():
-                raise LaminaError(_("The volume lies under a transform that bends it: harden the transform first."))
-            toWorld = vtk.vtkMatrix4x4()
-            transformNode.GetMatrixTransformToWorld(toWorld)
-            vtk.vtkMatrix4x4.Multiply4x4(toWorld, ijkToWorld, ijkToWorld)
-        # A second node on the same voxels, outside the scene: neither is copied nor changed.
-        exported = slicer.vtkMRMLScalarVolumeNode()
-        exported.SetAndObserveImageData(volumeNode.GetImageData())
-        exported.SetIJKToRASMatrix(ijkToWorld)
-        writer = slicer.vtkMRMLNRRDStorageNode()
-        writer.SetFileName(str(path))
-        writer.SetUseCompression(False)
-        if not writer.WriteData(exported):
-            raise LaminaError(_("The volume could not be written: is the disk of the temporary folder full?"))
-
-    def addResult(self, volumeNode, result):
-        """Add the laminae and the spinous column to the scene, show them, and return the markups node of the laminae.
-
-        They are always new nodes: an earlier list may have been edited. Earlier ones of this volume are hidden.
-        """
-        scene, name = slicer.mrmlScene, volumeNode.GetName()
-        laminaeName = scene.GenerateUniqueName(_("{name} laminae").format(name=name))
-        columnName = scene.GenerateUniqueName(_("{name} spinous column").format(name=name))
-        markupsNode = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", laminaeName)
-        curveNode = scene.AddNewNodeByClass("vtkMRMLMarkupsCurveNode", columnName)
-        to_node(result.laminae, markupsNode)
-        curve_to_node(result.column, curveNode)
-        labeling = LaminaLabelingLogic()
-        labeling.replaceOnScan(volumeNode, markupsNode, curveNode)
-        labeling.style(markupsNode, curveNode)
-        labeling.show(markupsNode, volumeNode)
-        self.resultText = self.describe(result)
-        return markupsNode
+    exportVolume = staticmethod(scan_export.exportVolume)
+    addResult = staticmethod(result_nodes.addResult)
 
     @staticmethod
-    def describe(result):
-        """Return what was found in a sentence or two, and the warnings, one a line."""
-        laminae = result.laminae
-        pairs = list(laminae.complete_pairs())
-        suggested = sum(lamina.is_suggested for lamina in laminae.values())
-        text = _("{count} laminae").format(count=len(laminae.positions()))
-        if suggested:
-            text += _(" ({suggested} of them suggested)").format(suggested=suggested)
-        text += _(", {pairs} pairs").format(pairs=len(pairs))
-        if pairs:
-            how = _(", numbered {first} to {last}") if laminae.is_provisional else _(", named {first} to {last}")
-            text += how.format(first=pairs[0], last=pairs[-1])
-        return "\n".join([text + ".", *(_("Warning: {text}").format(text=text) for text in result.warnings)])
+    def review(markupsNode):
+        """Open a result in LaminaLabeling at the first lamina that needs a person."""
+        slicer.util.selectModule("LaminaLabeling")
+        slicer.modules.LaminaLabelingWidget.review(markupsNode)
 
 
 class LaminaSegmentationTest(ScriptedLoadableModuleTest):

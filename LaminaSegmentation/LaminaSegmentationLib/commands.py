@@ -8,7 +8,7 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -189,6 +189,7 @@ def summarize(volume: Volume, result: Segmentation, model: Any) -> dict:
         "result": describe(result.laminae),
         "laminae": len(result.laminae.positions()),
         "named": not result.laminae.is_provisional,
+        "region": region_of(volume, result.prepared.box),
         "column_contrast": round(result.prepared.column.contrast, 4),
         "rejected_candidates": [
             {"position_ras_mm": [round(float(x), 3) for x in candidate.position], "why": why}
@@ -196,6 +197,17 @@ def summarize(volume: Volume, result: Segmentation, model: Any) -> dict:
         ],
         "warnings": list(result.warnings),
         "intended_use": "research only",
+    }
+
+
+def region_of(volume: Volume, box: Sequence[slice]) -> dict:
+    """Return the region of interest as a box: center and directions in RAS mm, its size along SI, LR and PA in mm."""
+    crop = volume.crop(box)
+    directions = crop.matrix[:3, :3] / crop.spacing
+    return {
+        "center_ras_mm": crop.to_world((np.array(crop.shape) - 1) / 2).round(3).tolist(),
+        "size_mm": crop.extent_mm.round(3).tolist(),
+        "directions": directions.T.round(9).tolist(),
     }
 
 

@@ -8,7 +8,6 @@ timer, what has been added to them.
 =================  ================================================================
 `LaminaCommand`    any command: start, poll, cancel, and the folder it works in
 `SegmentationJob`  ``lamina segment`` on a scan, and the laminae that come out
-`shipped_models`   the names to choose from
 `overall_fraction` where a stage's progress stands in the whole, for a progress bar
 =================  ================================================================
 """
@@ -32,8 +31,6 @@ import numpy as np
 import LaminaLabelingLib
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.laminae import LaminaSet
-
-from . import DEFAULT_MODEL
 
 _logger = logging.getLogger(__name__)
 
@@ -71,21 +68,27 @@ def overall_fraction(stage: str, fraction: float = 0.0) -> float:
     return before + STAGE_SHARES[stage] * min(max(fraction, 0.0), 1.0)
 
 
-def shipped_models() -> list[str]:
-    """Return the names of the models that come with the library: the default one first, the others by name.
+def seconds_left(elapsed: float, fraction: float) -> float | None:
+    """Return how long a computation will still take if it goes on at its pace.
 
-    Only the folders are looked at: checking a model is left to the child.
+    Parameters
+    ----------
+    elapsed : float
+        Seconds since its start.
+    fraction : float
+        How much of it is done, 0 to 1.
 
     Returns
     -------
-    list of str
-        Names for ``--model``.
+    float or None
+        Seconds; None before a twentieth is done, which tells nothing.
+
+    Examples
+    --------
+    >>> seconds_left(6.0, 0.25)
+    18.0
     """
-    here = Path(__file__)
-    # In the repository and in Slicer beside the library, in a wheel inside of it.
-    folders = (here.parents[1] / "Resources" / "Models", here.parent / "Models")
-    names = {card.parent.name for folder in folders for card in folder.glob("*/card.json")}
-    return sorted(names, key=lambda name: (name != DEFAULT_MODEL, name))
+    return elapsed * (1.0 - fraction) / fraction if fraction >= 0.05 else None
 
 
 def child_environment() -> dict[str, str]:
@@ -282,12 +285,15 @@ class SegmentationResult:
         What the user should know about this scan or result.
     summary : dict
         The command's own summary (see ``lamina segment``).
+    segmentation : bytes
+        The file ``laminae.seg.nrrd``; empty if the command wrote none.
     """
 
     laminae: LaminaSet
     column: np.ndarray
     warnings: tuple[str, ...] = ()
     summary: dict = field(default_factory=dict)
+    segmentation: bytes = b""
 
 
 class SegmentationJob:
@@ -362,12 +368,14 @@ class SegmentationJob:
         from LaminaLabelingLib.files import read_curve, read_markups
 
         folder = self._command.folder / "result"
+        segmentation = folder / "laminae.seg.nrrd"
         try:
             return SegmentationResult(
                 laminae=read_markups(folder / "laminae.mrk.json"),
                 column=read_curve(folder / "spinous_column.mrk.json"),
                 warnings=tuple(self._warnings),
                 summary=summary,
+                segmentation=segmentation.read_bytes() if segmentation.is_file() else b"",
             )
         finally:
             self._command.close()

@@ -2,7 +2,7 @@
 
 from PySide6 import QtCore, QtWidgets
 
-from .errors import NotImitatedError
+from .errors import not_imitated
 
 _PANEL_WIDTH = 430
 
@@ -43,7 +43,7 @@ class MainWindow(QtWidgets.QMainWindow):
         self.statusBar()
 
     def moduleSelector(self):
-        raise NotImitatedError("SlicerHost selects modules with Host.select_module.")
+        return ModuleSelector(self)
 
     def select_module(self, name):
         """Leave the current module, enter module ``name`` and return its widget object."""
@@ -63,6 +63,19 @@ class MainWindow(QtWidgets.QMainWindow):
             _call(widget, "enter")
         self._app.processEvents()
         return widget
+
+
+class ModuleSelector:
+    """The module selector of the tool bar, which opens a module; nothing else of it is imitated."""
+
+    def __init__(self, window):
+        self._window = window
+
+    def __getattr__(self, name):
+        raise not_imitated("moduleSelector()", name)
+
+    def selectModule(self, name):
+        self._window.select_module(name)
 
 
 def _call(widget, name):

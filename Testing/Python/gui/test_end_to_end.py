@@ -44,6 +44,14 @@ def test_one_click_finds_the_laminae_of_a_scan(host, slicer, panel, scan_and_tru
     curve = slicer.util.arrayFromMarkupsControlPoints(slicer.util.getNode("scan_0000 spinous column"))
     middle = np.mean(list(truth.values()), axis=0)
     assert np.abs(curve[:, 0].mean() - middle[0]) < 10
+    segmentation = slicer.util.getNode("scan_0000 lamina segmentation").GetSegmentation()
+    assert segmentation.GetNumberOfSegments() == len(found)
+    region = slicer.util.getNode("scan_0000 region of interest")
+    bounds = np.zeros(6)
+    region.GetRASBounds(bounds)
+    low, high = bounds[::2], bounds[1::2]
+    inside = [name for name, point in truth.items() if (point > low).all() and (point < high).all()]
+    assert len(inside) == len(truth)
 
 
 def test_axes_that_make_no_sense_are_a_sentence_in_the_panel(host, slicer, panel, scan_and_truth):

@@ -200,7 +200,7 @@ def test_apply_turns_into_cancel_and_back(panel, scan):
 def test_the_progress_bar_names_the_stage(panel, scan, host):
     panel.use_fake("slow")
     panel.click_apply()
-    host.wait_until(lambda: panel.ui.progressBar.format == "Reading the scan")
+    host.wait_until(lambda: panel.ui.progressBar.format.startswith("Reading the scan"))
     panel.click_apply()
 
 
@@ -210,7 +210,7 @@ def test_cancel_leaves_the_scene_as_it_was(panel, slicer, scan, host):
     panel.click_apply()
     folder = panel.widget.logic._job.scan_path.parent
     assert folder.is_dir()
-    host.wait_until(lambda: panel.ui.progressBar.format == "Reading the scan")
+    host.wait_until(lambda: panel.ui.progressBar.format.startswith("Reading the scan"))
     panel.click_apply()
     assert not panel.widget.logic.isRunning
     assert panel.ui.resultLabel.text == "Canceled."
@@ -341,11 +341,13 @@ def test_leaving_the_module_does_not_stop_the_segmentation(panel, slicer, scan, 
     assert panel.ui.applyButton.enabled
 
 
-def test_a_volume_that_is_removed_meanwhile_does_no_harm(panel, slicer, scan):
+def test_a_volume_that_is_removed_meanwhile_is_a_sentence(panel, slicer, scan, host):
     panel.click_apply()
     slicer.mrmlScene.RemoveNode(scan)
     panel.wait()
-    assert panel.ui.resultLabel.text.startswith("34 laminae")
+    assert "removed from the scene" in panel.ui.resultLabel.text
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLMarkupsNode") == 0
+    assert len(host.take_slot_errors()) == 1
 
 
 def test_a_script_needs_no_panel(slicer, scan):
@@ -356,3 +358,40 @@ def test_a_script_needs_no_panel(slicer, scan):
     node = logic.process(scan, onEvent=events.append)
     assert len(from_node(node).positions()) == 34
     assert {event["event"] for event in events} == {"stage", "progress", "warning"}
+
+
+def test_the_result_is_reviewed_in_the_labeling_module(panel, slicer, scan, host):
+    assert not panel.ui.reviewButton.enabled
+    panel.click_apply()
+    panel.wait()
+    host.click(panel.ui.reviewButton)
+    labeling = slicer.modules.LaminaLabelingWidget
+    assert labeling.parent.isEntered
+    assert labeling.logic.session.listNode is slicer.util.getNode("case 12 laminae")
+    assert labeling.logic.session.scanNode is scan
+    assert labeling.logic.session.selected == "T7R"  # the suggested one
+
+
+def test_the_result_lies_under_its_scan(panel, slicer, scan):
+    panel.click_apply()
+    panel.wait()
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    parent = hierarchy.GetItemByDataNode(scan)
+    for name in ("case 12 laminae", "case 12 spinous column"):
+        assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(slicer.util.getNode(name))) == parent
+
+
+def test_the_models_card_is_told_in_plain_words(panel):
+    assert panel.ui.modelComboBox.currentText == "simulated-unet"
+    assert "simulated scans" in panel.ui.cardLabel.text
+    assert "research" in panel.ui.cardLabel.text
+
+
+def test_the_time_left_is_told_once_something_is_done(panel, monkeypatch):
+    panel.widget._started = 100.0
+    monkeypatch.setattr("LaminaSegmentation.time.monotonic", lambda: 106.0)
+    panel.widget.onEvent({"event": "stage", "stage": "read", "text": "Reading the scan"})
+    assert panel.ui.progressBar.format == "Reading the scan"
+    panel.widget.onEvent({"event": "progress", "stage": "preprocess", "fraction": 0.8})
+    assert panel.ui.progressBar.format == "Reading the scan (about 18 s left)"
+    assert panel.ui.progressBar.value == 25

@@ -12,7 +12,14 @@ import SimpleITK
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.laminae import Source
 from LaminaSegmentationLib import worker
-from LaminaSegmentationLib.worker import LaminaCommand, SegmentationJob, child_environment, overall_fraction
+from LaminaSegmentationLib.model_list import shipped_card
+from LaminaSegmentationLib.worker import (
+    LaminaCommand,
+    SegmentationJob,
+    child_environment,
+    overall_fraction,
+    seconds_left,
+)
 
 FAKE_LAMINA = Path(__file__).parents[1] / "fake_lamina.py"
 
@@ -194,3 +201,14 @@ def test_the_progress_of_the_whole_never_goes_back():
     assert steps[-1] == pytest.approx(1.0)
     assert overall_fraction("network", 7.0) == overall_fraction("network", 1.0)
     assert overall_fraction("dreaming", 0.5) == 0.0
+
+
+def test_the_card_of_a_shipped_model_is_read_and_an_unknown_one_is_empty():
+    assert shipped_card("simulated-unet")["name"] == "simulated-unet"
+    assert shipped_card("no-such-model") == {}
+
+
+def test_the_time_left_follows_the_pace():
+    assert seconds_left(6.0, 0.25) == 18.0
+    assert seconds_left(6.0, 1.0) == 0.0
+    assert seconds_left(6.0, 0.04) is None
