@@ -73,12 +73,15 @@ class Truth:
     def regions_of(self, points: np.ndarray) -> np.ndarray:
         """Return the region of each point (M, 3) in mm: that of the true lamina nearest to it.
 
-        Without any true lamina no point has a region.
+        Of two regions that are equally near the upper one counts, whatever the order of the truth. Without any true
+        lamina no point has a region.
         """
         points = np.asarray(points, float).reshape(-1, 3)
         if not len(self.mm):
             return np.full(len(points), "", dtype="U8")
-        return self.regions[cKDTree(self.mm).query(points)[1]]
+        there = [region for region in (*REGIONS, "") if (self.regions == region).any()]
+        distances = [cKDTree(self.mm[self.regions == region]).query(points)[0] for region in there]
+        return np.array(there, dtype="U8")[np.round(distances, 6).argmin(axis=0)]
 
 
 @dataclass(frozen=True)

@@ -315,6 +315,14 @@ def test_a_perfect_map_has_perfect_figures(truth, spacing):
             assert value == pytest.approx(0.0, abs=1e-9) or (math.isnan(value) and key.endswith("deg"))
 
 
+def test_a_point_between_two_regions_belongs_to_the_upper_one_whatever_the_order():
+    truth = {"T1L": (6, 7, 4), "T7L": (46, 7, 4)}
+    for ordered in (truth, dict(reversed(truth.items()))):
+        score = scored(ordered, (6, 7, 4), (26, 7, 4))
+        assert score.by_region["T1-T6"]["false"] == 1
+        assert score.by_region["T7-T12"]["false"] == 0
+
+
 @given(laminae(), st.lists(st.sampled_from(PLACES), max_size=12, unique=True), SPACINGS, st.randoms())
 @settings(max_examples=40)
 def test_the_order_of_the_truth_does_not_matter(truth, found, spacing, random):
