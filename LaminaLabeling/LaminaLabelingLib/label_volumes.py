@@ -1,23 +1,55 @@
-"""Laminae as a label volume: named from its components when read, a cube of voxels for each when written."""
+"""Laminae as a label volume: named from its labels when read, a cube of voxels for each when written."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from LaminaLabelingLib.anatomy import SIDES, Numbering, is_name, is_provisional, name_key, provisional_name, split_name
+from LaminaLabelingLib.anatomy import Numbering, is_name, is_provisional, name_key
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.i18n import tr as _
 from LaminaLabelingLib.image_files import read_image, write_image
+from LaminaLabelingLib.label_naming import NamedPoints, name_components, name_points
+from LaminaLabelingLib.label_values import label_value
 from LaminaLabelingLib.laminae import Lamina, LaminaSet, Review, Source
 from LaminaLabelingLib.scan_bounds import distance_outside, turn_round
 from LaminaLabelingLib.segmentation_files import mark_voxels, read_label_volume
-from LaminaLabelingLib.two_rows import split_rows
 from LaminaLabelingLib.volumes import Volume
 
 _SEGMENT = re.compile(r"Segment(\d+)_Name")
 # Only what is more than rounding counts as outside.
 _ROUNDING_MM = 0.01
+
+__all__ = [
+    "NamedLabels",
+    "check_inside",
+    "label_value",
+    "name_labels",
+    "name_points",
+    "named_segments",
+    "read_labels_of_volume",
+    "write_label_volume",
+]
+
+
+@dataclass(frozen=True)
+class NamedLabels:
+    """The laminae of a label volume, and how their names were found.
+
+    Attributes
+    ----------
+    laminae : LaminaSet
+    by_value : bool
+        Whether the values of the labels, taken as slots, gave the names.
+    reversed_sides : bool
+        Whether the values are those of slots, but with left and right exchanged in nearly all pairs, as in a file in
+        which LPS and RAS were mixed up, or one of a mirrored scan. The places then gave the names.
+    """
+
+    laminae: LaminaSet
+    by_value: bool = False
+    reversed_sides: bool = False
 
 
 def read_labels_of_volume(
@@ -25,13 +57,13 @@ def read_labels_of_volume(
 ) -> LaminaSet:
     """Read laminae from a segmentation or a label volume.
 
-    They count as placed by hand, except components whose side is in doubt, which are left to be reviewed.
+    See `name_labels`, which says more about where the names are from.
 
     Parameters
     ----------
     path : str or Path
         A segmentation of 3D Slicer whose segments are named like laminae (``.seg.nrrd``), or any label volume, whose
-        connected components are the laminae; see `name_points`.
+        connected components are the laminae.
     volume : Volume or None
         The scan that the labels belong to. None is enough for named segments.
     numbering : Numbering or None
@@ -51,8 +83,35 @@ def read_labels_of_volume(
         If the file cannot be read or used, has more components than there are laminae or components that do not form
         a left and a right row, or needs a scan.
     """
+    return name_labels(path, volume, numbering, half_turn).laminae
+
+
+def name_labels(
+    path: str | Path, volume: Volume | None, numbering: Numbering | None = None, half_turn: bool = False
+) -> NamedLabels:
+    """Read laminae from a segmentation or a label volume, and say where their names are from.
+
+    Segments that are named like laminae keep their names. The labels of any other file are named by their values where
+    each value is that of a slot or of a provisional name (`label_value`), is one component, and lies where a lamina of
+    that name can; else by their places alone (`name_points`). Laminae count as placed by hand, except those whose side
+    is told from their places and in doubt, which are left to be reviewed.
+
+    Parameters
+    ----------
+    path, volume, numbering, half_turn
+        See `read_labels_of_volume`.
+
+    Returns
+    -------
+    NamedLabels
+
+    Raises
+    ------
+    LaminaError
+        See `read_labels_of_volume`.
+    """
     path = Path(path)
-    points, doubtful = named_segments(path), frozenset()
+    points, named = named_segments(path), NamedPoints({})
     if points and half_turn:
         points = {name: turn_round(point) for name, point in points.items()}
     if not points:
@@ -62,16 +121,19 @@ def read_labels_of_volume(
                     file=path.name
                 )
             )
-        components = read_label_volume(path)
+        components, values = _components(path)
         if half_turn:
             components = turn_round(components)
-        points, doubtful = _name_with_doubts(components, volume, path.name, numbering)
+        named = name_components(components, values, volume, path.name, numbering)
+        points = named.points
     laminae = [
-        Lamina(name, point, Review.unreviewed if name in doubtful else Review.placed, Source.manual)
+        Lamina(name, point, Review.unreviewed if name in named.doubtful else Review.placed, Source.manual)
         for name, point in points.items()
     ]
     try:
-        return LaminaSet.of(laminae, numbering)
+        # Values were counted by one numbering, which the names that happen to be there must not change.
+        counted_by = Numbering() if named.by_value and numbering is None else numbering
+        return NamedLabels(LaminaSet.of(laminae, counted_by), named.by_value, named.reversed_sides)
     except LaminaError as error:
         raise LaminaError(
             _('"{file}" cannot be read as labels of laminae: {error}').format(file=path.name, error=error)
@@ -117,31 +179,6 @@ def write_label_volume(laminae: LaminaSet, volume: Volume, path: str | Path) -> 
     write_image(volume.to_kji(labels), volume.ijk_to_ras, path)
 
 
-def label_value(name: str, numbering: Numbering) -> int:
-    """Return the value of a lamina in a label volume: its slot counted from 1, from the top down, left before right.
-
-    Parameters
-    ----------
-    name : str
-        Provisional ones count likewise: ``P02L`` is 3.
-    numbering : Numbering
-        Of the list; it must have the name unless that is provisional.
-
-    Returns
-    -------
-    int
-
-    Examples
-    --------
-    >>> label_value("T1R", Numbering()), label_value("L5R", Numbering()), label_value("L5R", Numbering(13, 5))
-    (2, 34, 36)
-    """
-    if is_provisional(name):
-        vertebra, side = split_name(name)
-        return 2 * int(vertebra[1:]) - 1 + SIDES.index(side)
-    return numbering.slots.index(name) + 1
-
-
 def check_inside(laminae: LaminaSet, volume: Volume, file: str) -> None:
     """Refuse laminae that the voxels of a scan cannot hold, which would be lost without a word.
 
@@ -169,74 +206,15 @@ def check_inside(laminae: LaminaSet, volume: Volume, file: str) -> None:
         )
 
 
-def name_points(
-    points: np.ndarray, volume: Volume, file: str, numbering: Numbering | None = None
-) -> dict[str, np.ndarray]:
-    """Name the components of a label volume by side and order.
-
-    Laminae lie in two rows beside a smooth midline; see `split_rows`.
-
-    Parameters
-    ----------
-    points : (N, 3) array
-        RAS mm.
-    volume : Volume
-        Its axes say where superior and right are.
-    file : str
-        For messages.
-    numbering : Numbering or None
-        The vertebrae that the patient has; None is the usual 12 and 5.
-
-    Returns
-    -------
-    dict of str to array (3,)
-        ``T1L`` ... ``L5R`` for as many on each side as there are vertebrae, otherwise ``P01L``, ``P01R``, ... counted
-        on each side from the top.
-
-    Raises
-    ------
-    LaminaError
-        If there are more than the numbering has, 34 with the usual one, or they do not form two rows, so that their
-        sides could only be guessed.
-    """
-    return _name_with_doubts(points, volume, file, numbering)[0]
-
-
-def _name_with_doubts(
-    points: np.ndarray, volume: Volume, file: str, numbering: Numbering | None
-) -> tuple[dict[str, np.ndarray], frozenset[str]]:
-    """Return what `name_points` does, and the names whose side is in doubt."""
-    numbering = Numbering() if numbering is None else numbering
-    if len(points) > len(numbering.slots):
-        raise LaminaError(
-            _(
-                "'{file}' has {count} separate labels, more than the {most} laminae from T1 to {last}: remove "
-                "specks and what is no lamina."
-            ).format(file=file, count=len(points), most=len(numbering.slots), last=numbering.vertebrae[-1])
-        )
-    if not len(points):
-        return {}, frozenset()
-    down, across, _depth = (volume.to_index(points) * volume.spacing).T
-    rows = split_rows(across, down)
-    if rows is None:
-        raise LaminaError(
-            _(
-                "Left and right cannot be told in {called} because its labels do not form two rows down the spine: "
-                "label both sides, or name the laminae as segments in 3D Slicer (.seg.nrrd) or as points (.mrk.json)."
-            ).format(called=f'"{file}"')
-        )
-    of_side = {"L": np.flatnonzero(~rows.right), "R": np.flatnonzero(rows.right)}
-    complete = all(len(mine) == len(numbering.vertebrae) for mine in of_side.values())
-    names: dict[str, np.ndarray] = {}
-    doubtful = set()
-    for side in SIDES:
-        mine = of_side[side]
-        for number, chosen in enumerate(mine[np.argsort(down[mine], kind="stable")]):
-            name = numbering.vertebrae[number] + side if complete else provisional_name(number, side)
-            names[name] = points[chosen]
-            if rows.doubtful[chosen]:
-                doubtful.add(name)
-    return names, frozenset(doubtful)
+def _components(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the centroids (N, 3) in RAS mm and the values (N,) of components; None unless each has its own value."""
+    image = read_image(path, components=True)
+    layers = [image.array] if image.array.ndim == 3 else list(np.moveaxis(image.array, -1, 0))
+    volumes = [Volume(layer.T, image.ijk_to_ras, name=path.name) for layer in layers]
+    points = np.concatenate([read_label_volume(volume) for volume in volumes])
+    values = np.unique(image.array[image.array != 0])
+    # In the order of the points if there are as many, because every value has one component at least.
+    return points, values if len(layers) == 1 and len(values) == len(points) else None
 
 
 def named_segments(path: str | Path) -> dict[str, np.ndarray]:

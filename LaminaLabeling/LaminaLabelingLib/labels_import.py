@@ -10,10 +10,17 @@ import numpy as np
 from LaminaLabelingLib.anatomy import Numbering
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.i18n import tr as _
-from LaminaLabelingLib.label_volumes import check_inside, read_labels_of_volume, write_label_volume
+from LaminaLabelingLib.label_volumes import NamedLabels, check_inside, name_labels, write_label_volume
 from LaminaLabelingLib.laminae import Lamina, LaminaSet, Review
 from LaminaLabelingLib.markups_files import naming_list, read_points, write_markups
-from LaminaLabelingLib.scan_bounds import OUTSIDE_MM, distance_outside, turn_round
+from LaminaLabelingLib.scan_bounds import (
+    OUTSIDE_MM,
+    distance_outside,
+    half_turn_explains,
+    reversed_pairs,
+    turn_round,
+    turned_inside,
+)
 from LaminaLabelingLib.segmentation_files import write_segmentation
 from LaminaLabelingLib.tables import read_rows, write_csv
 from LaminaLabelingLib.verse_files import read_verse, write_verse
@@ -25,15 +32,15 @@ IMPORT_ENDINGS = (".mrk.json", ".json", ".csv", ".seg.nrrd", ".nrrd", ".nhdr", "
 EXPORT_ENDINGS = (".mrk.json", ".csv", ".seg.nrrd", ".verse.json", ".nrrd", ".nii.gz", ".nii", ".mha")
 """Endings of the files that `export_labels` writes, a longer one before one that it ends in."""
 
-MOST_INSIDE = 0.9
-"""Share of the laminae that must lie inside the scan after a half turn for LPS and RAS to be what was mixed up."""
-
 # Only what is more than rounding counts as outside.
 _ROUNDING_MM = 0.01
 
 
 class MirroredLabelsError(LaminaError):
-    """The labels lie in the scan only when R and A are negated: read them again with ``turned_round=True``."""
+    """The labels fit the scan only when R and A are negated: they lie outside it, or left and right are exchanged.
+
+    Read them again with ``turned_round=True``, or with ``as_is=True`` to take them as they are.
+    """
 
 
 class OtherScanError(LaminaError):
@@ -62,6 +69,7 @@ def import_labels(
     numbering: Numbering | None = None,
     turned_round: bool = False,
     any_scan: bool = False,
+    as_is: bool = False,
 ) -> ImportedLabels:
     """Read laminae from a file of any format.
 
@@ -78,6 +86,8 @@ def import_labels(
         Whether to negate R and A, see `MirroredLabelsError`.
     any_scan : bool
         Whether to read labels even if they lie outside the scan; a warning then says so.
+    as_is : bool
+        Whether to read labels even if a half turn would make them fit the scan; a warning then says what does not.
 
     Returns
     -------
@@ -87,24 +97,31 @@ def import_labels(
     Raises
     ------
     MirroredLabelsError
-        If most labels lie outside the scan, and in it after a half turn.
+        If most labels lie outside the scan, or left and right are exchanged in nearly all of several pairs, and a half
+        turn puts that right.
     OtherScanError
         If most labels lie outside the scan and a half turn does not explain it.
     LaminaError
         If the file cannot be read, holds no lamina, a name that the numbering does not have, or one twice.
     """
     path = Path(path)
-    listed = _listed(path, volume, numbering, turned_round)
-    with naming_list(path):
-        laminae = LaminaSet.of(listed, numbering)
+    named = None
+    if path.name.lower().endswith((".json", ".csv")):
+        listed = _listed(path, volume, numbering, turned_round)
+        with naming_list(path):
+            laminae = LaminaSet.of(listed, numbering)
+    else:
+        named = _named(path, volume, numbering, turned_round)
+        laminae, listed = named.laminae, _with_position(named.laminae)
     if all(lamina.review is Review.unset for lamina in laminae.values()):
         raise LaminaError(_('"{file}" holds no laminae: there is nothing to import.').format(file=path.name))
     warnings = _missing(listed, laminae, path.name)
-    if not path.name.lower().endswith((".json", ".csv")):
-        warnings += _doubtful(listed)
+    if named is not None:
+        warnings += _running_count(named, path.name) + _doubtful(listed)
     if volume is not None:
-        warnings += _check_scan(laminae, volume, path.name, turned_round, any_scan)
-        warnings += _check_sides(laminae, volume)
+        warnings += _check_scan(laminae, volume, path.name, turned_round, any_scan, as_is)
+        ask = not (turned_round or any_scan or as_is)
+        warnings += _check_sides(laminae, volume, path.name, ask, named is not None and named.reversed_sides)
     return ImportedLabels(laminae, tuple(warnings))
 
 
@@ -150,22 +167,24 @@ def export_labels(laminae: LaminaSet, volume: Volume | None, path: str | Path, o
 
 
 def _listed(path: Path, volume: Volume | None, numbering: Numbering | None, turned_round: bool) -> list[Lamina]:
-    """Return the laminae that a file lists, those without a position too where the format has them."""
-    name = path.name.lower()
-    if not name.endswith(IMPORT_ENDINGS):
+    """Return the laminae that a list of points holds, those without a position too where the format has them."""
+    if path.name.lower().endswith(".csv"):
+        return _turned(read_rows(path), turned_round)
+    if not _holds_list(path):
+        return _turned(read_points(path), turned_round)
+    volume = _needed(volume, path.name)
+    return _turned(_with_position(read_verse(path, volume, numbering)), turned_round)
+
+
+def _named(path: Path, volume: Volume | None, numbering: Numbering | None, turned_round: bool) -> NamedLabels:
+    """Return the laminae of a segmentation or a label volume."""
+    if not path.name.lower().endswith(IMPORT_ENDINGS):
         raise LaminaError(
             _('"{file}" has no format that can be imported: give a file that ends in {endings}.').format(
                 file=path.name, endings=", ".join(IMPORT_ENDINGS)
             )
         )
-    if name.endswith(".csv"):
-        return _turned(read_rows(path), turned_round)
-    if name.endswith(".json"):
-        if not _holds_list(path):
-            return _turned(read_points(path), turned_round)
-        volume = _needed(volume, path.name)
-        return _turned(_with_position(read_verse(path, volume, numbering)), turned_round)
-    return _with_position(read_labels_of_volume(path, volume, numbering, half_turn=turned_round))
+    return name_labels(path, volume, numbering, half_turn=turned_round)
 
 
 def _holds_list(path: Path) -> bool:
@@ -209,13 +228,28 @@ def _missing(listed: list[Lamina], laminae: LaminaSet, file: str) -> list[str]:
         '"{file}" does not say which vertebrae its laminae are: check left and right, and say of one pair which it is.'
     )
     warnings = [text.format(file=file)]
-    left, right = (sum(lamina.side == side for lamina in listed) for side in "LR")
-    if left != right:
+    pairs = laminae.pairs().values()
+    alone = sum(None in pair for pair in pairs)
+    if alone:
+        left, right = (sum(lamina.side == side for lamina in listed) for side in "LR")
         text = _(
-            "It has {left} left and {right} right laminae, so that not every pair may be one vertebra: check them."
+            "{alone} of its {total} pairs have one side only ({left} left and {right} right laminae): check which "
+            "laminae belong together."
         )
-        warnings.append(text.format(left=left, right=right))
+        warnings.append(text.format(alone=alone, total=len(pairs), left=left, right=right))
     return warnings
+
+
+def _running_count(named: NamedLabels, file: str) -> list[str]:
+    """Return a warning if the values of a label volume may be a mere count that starts at 1 for any vertebra."""
+    names, slots = list(named.laminae.positions()), list(named.laminae)
+    if not named.by_value or named.laminae.is_provisional or names == slots or names != slots[: len(names)]:
+        return []
+    text = _(
+        "The labels of {called} have the values 1 to {count} and were taken for {first} to {last}: if they are merely "
+        "counted, say of one pair which vertebra it is."
+    )
+    return [text.format(called=f'"{file}"', count=len(names), first=names[0], last=names[-1])]
 
 
 def _doubtful(listed: list[Lamina]) -> list[str]:
@@ -227,7 +261,9 @@ def _doubtful(listed: list[Lamina]) -> list[str]:
     return [text.format(names=", ".join(doubtful))]
 
 
-def _check_scan(laminae: LaminaSet, volume: Volume, file: str, turned_round: bool, any_scan: bool) -> list[str]:
+def _check_scan(
+    laminae: LaminaSet, volume: Volume, file: str, turned_round: bool, any_scan: bool, as_is: bool
+) -> list[str]:
     """Refuse the labels of another scan or in other coordinates, and return a warning about single ones outside."""
     positions = laminae.positions()
     points = np.array(list(positions.values())).reshape(-1, 3)
@@ -238,11 +274,11 @@ def _check_scan(laminae: LaminaSet, volume: Volume, file: str, turned_round: boo
     far = int(np.count_nonzero(distances > OUTSIDE_MM))
     if 2 * far > len(points):
         values = {"called": f'"{file}"', "count": far, "total": len(points), "distance": distances.max()}
-        if any_scan:
+        mirrored = not turned_round and turned_inside(points, volume)
+        if any_scan or (as_is and mirrored):
             text = _("{called} may belong to another scan: {count} of {total} laminae lie outside this one.")
             return [text.format(**values)]
-        inside = np.mean(distance_outside(turn_round(points), volume) <= OUTSIDE_MM)
-        if inside >= MOST_INSIDE and not turned_round:
+        if mirrored:
             raise MirroredLabelsError(
                 _(
                     "{called} seems to mix up LPS and RAS coordinates: {count} of {total} laminae lie outside the "
@@ -258,13 +294,28 @@ def _check_scan(laminae: LaminaSet, volume: Volume, file: str, turned_round: boo
     return [_("These laminae lie outside the scan: {names}.").format(names=", ".join(outside))]
 
 
-def _check_sides(laminae: LaminaSet, volume: Volume) -> list[str]:
-    """Return a warning if most left laminae lie on the right, which mixed up coordinates may do within the scan."""
-    pairs = list(laminae.complete_pairs().values())
-    if not pairs:
-        return []
-    left, right = (volume.to_index(np.array(side))[:, 1] for side in zip(*pairs))
-    swapped = int(np.count_nonzero(left > right))
+def _check_sides(laminae: LaminaSet, volume: Volume, file: str, ask: bool, reversed_values: bool) -> list[str]:
+    """Refuse left and right where a half turn explains that they are exchanged, or return a warning that they are.
+
+    `reversed_values` says that the values of a label volume have them exchanged, in contrast to the names, which then
+    are from the places of the labels.
+    """
+    pairs = np.array(list(laminae.complete_pairs().values())).reshape(-1, 2, 3)
+    as_in_file = pairs[:, ::-1] if reversed_values else pairs
+    if ask and half_turn_explains(list(laminae.positions().values()), as_in_file, volume):
+        raise MirroredLabelsError(
+            _(
+                "In {called} left and right are exchanged in {count} of {total} pairs: LPS and RAS may have been mixed "
+                "up, or the list was made on a mirrored scan; import it turned round, or as it is."
+            ).format(called=f'"{file}"', count=reversed_pairs(as_in_file, volume), total=len(pairs))
+        )
+    if reversed_values:
+        text = _(
+            "The values of the labels of {called} have left and right exchanged: here the sides are those on which the "
+            "labels lie; check whether the scan or the labels are mirrored."
+        )
+        return [text.format(called=f'"{file}"')]
+    swapped = reversed_pairs(pairs, volume)
     if 2 * swapped <= len(pairs):
         return []
     text = _(

@@ -247,7 +247,11 @@ class LaminaSet(Mapping[str, Lamina]):
         """
         if self._provisional:
             raise LaminaError(_("A list of provisional names has no numbering yet: name its vertebrae first."))
-        return LaminaSet(numbering, [lamina for lamina in self.values() if lamina.review is not Review.unset])
+        held = [lamina for lamina in self.values() if lamina.review is not Review.unset]
+        lost = [lamina.name for lamina in held if lamina.name not in numbering.slots]
+        if lost:
+            raise LaminaError(_no_longer_there(lost, numbering))
+        return LaminaSet(numbering, held)
 
     def swapped_sides(self) -> "LaminaSet":
         """Return a set in which left and right have changed places, for a scan that turns out to be mirrored.
@@ -299,6 +303,29 @@ class LaminaSet(Mapping[str, Lamina]):
     def _rebuilt(self, laminae: Iterable[Lamina]) -> "LaminaSet":
         """Return a set of the same kind and numbering with these laminae."""
         return LaminaSet.provisional(laminae) if self._provisional else LaminaSet(self._numbering, laminae)
+
+
+def _no_longer_there(names: list[str], numbering: Numbering) -> str:
+    """Return what to say about laminae that another numbering does not have."""
+    # Those of one region, because what to keep is said for that.
+    region = [name for name in names if name[0] == names[0][0]]
+    if names[0].startswith("T"):
+        text = _(
+            "{name} does not exist with {thoracic} thoracic and {lumbar} lumbar vertebrae: empty {names} first, or "
+            "keep {kept} thoracic vertebrae."
+        )
+    else:
+        text = _(
+            "{name} does not exist with {thoracic} thoracic and {lumbar} lumbar vertebrae: empty {names} first, or "
+            "keep {kept} lumbar vertebrae."
+        )
+    return text.format(
+        name=names[0],
+        thoracic=numbering.thoracic,
+        lumbar=numbering.lumbar,
+        names=", ".join(region),
+        kept=max(name_key(name)[1] for name in region),
+    )
 
 
 def _by_name(laminae: Iterable[Lamina] | Mapping[str, Lamina]) -> dict[str, Lamina]:

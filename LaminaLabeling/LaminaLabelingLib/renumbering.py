@@ -9,6 +9,9 @@ from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.i18n import tr as _
 from LaminaLabelingLib.laminae import Lamina, LaminaSet, Review, Source
 
+# The most that a numbering can have.
+_MOST_LUMBAR = 6
+
 
 def renumbered(laminae: LaminaSet, vertebra: str, becomes: str, numbering: Numbering | None = None) -> LaminaSet:
     """Return a set in which a pair has become another vertebra and all others have moved along with it.
@@ -43,6 +46,9 @@ def renumbered(laminae: LaminaSet, vertebra: str, becomes: str, numbering: Numbe
         raise LaminaError(_("The list has no pair {vertebra}: choose one of its pairs.").format(vertebra=vertebra))
     _check_exists(becomes, numbering)
     shift = vertebrae.index(becomes) - _level(laminae, vertebra)
+    lowest = max((_level(laminae, lamina.vertebra) for lamina in laminae.values() if _stays(lamina)), default=0)
+    # So many lumbar vertebrae would be enough; before a provisional list has names, no other number can be chosen.
+    enough = None if laminae.is_provisional else numbering.lumbar + lowest + shift + 1 - len(vertebrae)
     moved = []
     for lamina in laminae.values():
         level = _level(laminae, lamina.vertebra) + shift
@@ -50,8 +56,8 @@ def renumbered(laminae: LaminaSet, vertebra: str, becomes: str, numbering: Numbe
             continue
         if 0 <= level < len(vertebrae):
             moved.append(replace(lamina, name=vertebrae[level] + lamina.side))
-        elif lamina.review is not Review.absent:
-            raise _falls_off(lamina.name, vertebra, becomes, vertebrae, above=level < 0)
+        elif _stays(lamina):
+            raise _falls_off(lamina.name, vertebra, becomes, vertebrae, level < 0, enough)
     return LaminaSet(numbering, moved)
 
 
@@ -123,13 +129,26 @@ def _check_exists(vertebra: str, numbering: Numbering) -> None:
         )
 
 
-def _falls_off(name: str, vertebra: str, becomes: str, vertebrae: tuple[str, ...], above: bool) -> LaminaError:
+def _stays(lamina: Lamina) -> bool:
+    """Return whether a lamina must not fall off an end."""
+    return lamina.review not in (Review.unset, Review.absent)
+
+
+def _falls_off(
+    name: str, vertebra: str, becomes: str, vertebrae: tuple[str, ...], above: bool, enough: int | None
+) -> LaminaError:
+    """Return what to say when a lamina would fall off; `enough` lumbar vertebrae would prevent it below."""
     if above:
         text = _("{name} would lie above {end} if {vertebra} were {becomes}: choose a lower one, or empty it first.")
+    elif enough is not None and enough <= _MOST_LUMBAR:
+        text = _(
+            "{name} would lie below {end} if {vertebra} were {becomes}: choose a higher one, say first that there "
+            "are {enough} lumbar vertebrae, or empty it first."
+        )
     else:
         text = _("{name} would lie below {end} if {vertebra} were {becomes}: choose a higher one, or empty it first.")
     end = vertebrae[0 if above else -1]
-    return LaminaError(text.format(name=name, end=end, vertebra=vertebra, becomes=becomes))
+    return LaminaError(text.format(name=name, end=end, vertebra=vertebra, becomes=becomes, enough=enough))
 
 
 def _absent_ends(laminae: LaminaSet) -> set[str]:

@@ -23,8 +23,9 @@ def read_truth(path: Path, volume: Volume) -> LaminaSet:
     ----------
     path : Path
         A point list (``.mrk.json``, ``.csv``), a segmentation of 3D Slicer whose segments are named like laminae
-        (``.seg.nrrd``), or any label volume, whose connected components are the laminae. 34 of those are named from
-        the top down when 17 lie on each side of the spine; else they are numbered, ``P01L`` and so on.
+        (``.seg.nrrd``), or any label volume, whose connected components are the laminae. Their values name them where
+        these can be slots; else 34 of them are named from the top down when 17 lie on each side of the spine, and
+        fewer are numbered, ``P01L`` and so on.
     volume : Volume
         The scan that the labels belong to.
 

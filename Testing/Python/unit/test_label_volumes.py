@@ -3,25 +3,14 @@ import pytest
 import SimpleITK as sitk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from labeled_scans import (
-    NUMBERINGS,
-    half_voxel,
-    indices_of,
-    jitters,
-    laminae_in,
-    largest_distance,
-    provisional_in,
-    scan,
-    scans,
-    some_of,
-)
+from label_files import as_mask
+from labeled_scans import NUMBERINGS, half_voxel, jitters, laminae_in, largest_distance, scan, scans, some_of
 from synthetic_scan import assert_one_sentence
 
 from LaminaLabelingLib.anatomy import Numbering
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.image_files import write_image
-from LaminaLabelingLib.label_volumes import label_value, name_points, read_labels_of_volume, write_label_volume
-from LaminaLabelingLib.labels_import import import_labels
+from LaminaLabelingLib.label_volumes import read_labels_of_volume, write_label_volume
 from LaminaLabelingLib.laminae import Lamina, LaminaSet
 from LaminaLabelingLib.segmentation_files import write_segmentation
 
@@ -79,21 +68,6 @@ def test_crowded_cubes_keep_their_own_centers(tmp_path, voxels, seed):
     assert list(values.values()) == list(range(1, len(voxels) + 1))
 
 
-@pytest.mark.parametrize(
-    ("name", "numbering", "value"),
-    [
-        ("T1L", Numbering(), 1),
-        ("L5R", Numbering(), 34),
-        ("L1L", Numbering(11, 5), 23),
-        ("L6R", Numbering(13, 6), 38),
-        ("P01L", Numbering(), 1),
-        ("P10R", Numbering(), 20),
-    ],
-)
-def test_the_value_is_the_slot_counted_from_one(name, numbering, value):
-    assert label_value(name, numbering) == value
-
-
 @FILES
 @given(st.data(), scans(), st.sampled_from(NUMBERINGS), st.sampled_from(["nrrd", "nii.gz", "mha"]))
 def test_a_full_set_comes_back_with_its_names_and_within_half_a_voxel(tmp_path, data, volume, numbering, ending):
@@ -103,88 +77,13 @@ def test_a_full_set_comes_back_with_its_names_and_within_half_a_voxel(tmp_path, 
     found = read_labels_of_volume(path, volume, numbering)
     assert found.numbering == numbering
     assert largest_distance(found, laminae) <= half_voxel(volume)
-
-
-@FILES
-@given(st.data(), scans(), st.integers(1, 16))
-def test_pairs_without_numbers_come_back_as_counted_from_the_top(tmp_path, data, volume, levels):
-    laminae = provisional_in(volume, levels, data.draw(jitters(levels)))
-    write_label_volume(laminae, volume, tmp_path / "labels.nrrd")
-    assert largest_distance(read_labels_of_volume(tmp_path / "labels.nrrd", volume), laminae) <= half_voxel(volume)
+    assert largest_distance(read_labels_of_volume(as_mask(path), volume, numbering), laminae) <= half_voxel(volume)
 
 
 def test_many_provisional_pairs_need_larger_numbers(tmp_path):
     volume = scan()
     array, values = written(LaminaSet.from_positions({"P200R": volume.to_world([9, 9, 9])}), volume, tmp_path / "a.mha")
-    assert (array.dtype, values) == (np.uint16, {"P200R": 400})
-
-
-def test_an_incomplete_set_is_counted_on_each_side(tmp_path):
-    volume = scan()
-    laminae = laminae_in(volume)
-    write_label_volume(some_of(laminae, set(laminae) - {"T1L"}), volume, tmp_path / "labels.nrrd")
-    found = read_labels_of_volume(tmp_path / "labels.nrrd", volume)
-    assert found.is_provisional and len(found) == 33
-    assert np.linalg.norm(np.subtract(found["P01L"].position, laminae["T2L"].position)) < half_voxel(volume)
-
-
-@FILES
-@given(st.data(), st.sampled_from(["LPS", "RAS", "SAL"]), st.sets(st.integers(0, 33), min_size=1, max_size=6))
-def test_the_sides_of_an_incomplete_set_are_right(tmp_path, data, code, missing):
-    volume = scan(code)
-    laminae = laminae_in(volume, jitter=data.draw(jitters(17)))
-    kept = [name for slot, name in enumerate(laminae) if slot not in missing]
-    write_label_volume(some_of(laminae, kept), volume, tmp_path / "labels.nrrd")
-    found = read_labels_of_volume(tmp_path / "labels.nrrd", volume)
-    assert found.is_provisional
-    for side in "LR":
-        expected = np.array([laminae[name].position for name in kept if name.endswith(side)])
-        mine = np.array([lamina.position for lamina in found.values() if lamina.side == side])
-        np.testing.assert_allclose(mine, expected, atol=half_voxel(volume))
-
-
-def test_three_missing_at_one_end_do_not_put_the_others_on_the_wrong_side():
-    volume = scan()
-    laminae = laminae_in(volume)
-    kept = some_of(laminae, set(laminae) - {"T1L", "T2L", "T3L"}).positions()
-    named = name_points(np.array(list(kept.values())), volume, "labels.nrrd")
-    assert sorted(name[-1] for name in named) == ["L"] * 14 + ["R"] * 17
-    np.testing.assert_allclose(named["P01R"], kept["T1R"])
-    np.testing.assert_allclose(named["P01L"], kept["T4L"])
-
-
-@pytest.mark.parametrize("names", [["T6R"], ["T2L", "T3L"], [f"T{number}R" for number in range(1, 13)]])
-def test_labels_in_one_row_are_refused_because_their_side_would_be_a_guess(tmp_path, names):
-    volume = scan()
-    write_label_volume(some_of(laminae_in(volume), names), volume, tmp_path / "labels.nrrd")
-    for read in (read_labels_of_volume, import_labels):
-        with pytest.raises(LaminaError, match=r'^Left and right cannot be told in "labels\.nrrd"') as caught:
-            read(tmp_path / "labels.nrrd", volume)
-        assert_one_sentence(caught.value)
-
-
-def test_a_lamina_whose_side_is_in_doubt_is_left_to_be_reviewed(tmp_path):
-    volume = scan()
-    laminae = some_of(laminae_in(volume), [f"T{number}{side}" for number in range(1, 8) for side in "LR"])
-    # Far below the others and on their midline.
-    far = Lamina("L5L", volume.to_world([160, 24, 20]), "placed", "manual")
-    write_label_volume(laminae.with_lamina(far), volume, tmp_path / "labels.nrrd")
-    found = read_labels_of_volume(tmp_path / "labels.nrrd", volume)
-    (doubtful,) = [lamina for lamina in found.values() if lamina.review == "unreviewed"]
-    np.testing.assert_allclose(volume.to_index(doubtful.position), [160, 24, 20], atol=0.01)
-    assert {lamina.source for lamina in found.values()} == {"manual"}
-    assert [lamina.review for lamina in found.values()].count("placed") == 14
-
-
-@pytest.mark.parametrize("world", [(1, 1, 1), (-1, 1, 1), (-1, -1, 1), (1, 1, -1)])
-def test_sides_and_order_follow_the_scans_axes_and_not_its_world(world):
-    volume = scan()
-    volume = volume.with_array(volume.array, np.diag([*world, 1.0]) @ volume.matrix)
-    points = indices_of(Numbering().vertebrae)
-    named = name_points(volume.to_world(np.array(list(points.values())))[::-1], volume, "labels.nrrd")
-    assert set(named) == set(points)
-    for name, index in points.items():
-        np.testing.assert_allclose(volume.to_index(named[name]), index, atol=1e-9)
+    assert (array.dtype, values) == (np.uint16, {"P200R": 500})
 
 
 def test_labels_of_a_file_that_mixes_up_lps_and_ras_are_turned_before_they_are_named(tmp_path):

@@ -19,14 +19,7 @@ from synthetic_scan import assert_one_sentence
 
 from LaminaLabelingLib.anatomy import Numbering
 from LaminaLabelingLib.errors import LaminaError
-from LaminaLabelingLib.labels_import import (
-    EXPORT_ENDINGS,
-    IMPORT_ENDINGS,
-    MirroredLabelsError,
-    OtherScanError,
-    export_labels,
-    import_labels,
-)
+from LaminaLabelingLib.labels_import import EXPORT_ENDINGS, IMPORT_ENDINGS, OtherScanError, export_labels, import_labels
 from LaminaLabelingLib.laminae import Lamina, LaminaSet, Review, Source
 from LaminaLabelingLib.markups_files import write_markups
 from LaminaLabelingLib.tables import write_csv
@@ -247,48 +240,14 @@ def test_every_cut_of_a_list_and_of_a_table_is_refused_or_warned_about(tmp_path)
             )
 
 
-@FILES
-@given(scans(), st.sampled_from([".mrk.json", ".csv", ".seg.nrrd"]))
-def test_mixed_up_coordinates_are_recognized_and_turned_on_demand(tmp_path, volume, ending):
-    # Moved far enough from the origin that the turned points cannot lie inside.
-    matrix = volume.matrix.copy()
-    matrix[:3, 3] = volume.matrix[:3, 3] + [1500.0, -900.0, 0.0]
-    volume = volume.with_array(volume.array, matrix)
-    turned = volume.with_array(volume.array, np.diag([-1.0, -1.0, 1.0, 1.0]) @ matrix)
-    laminae = laminae_in(volume)
-    wrong = LaminaSet.from_positions({name: p * [-1, -1, 1] for name, p in laminae.positions().items()})
-    path = export_labels(wrong, turned, tmp_path / f"labels{ending}", overwrite=True)
-    with pytest.raises(
-        MirroredLabelsError, match=r"LPS and RAS .* 34 of 34 laminae lie outside .*turned round"
-    ) as caught:
-        import_labels(path, volume)
-    assert_one_sentence(caught.value)
-    imported = import_labels(path, volume, turned_round=True)
-    assert imported.warnings == ()
-    assert largest_distance(imported.laminae, laminae) <= 2 * half_voxel(volume)
-    with pytest.raises(OtherScanError):
-        import_labels(export_labels(laminae, volume, path, overwrite=True), volume, turned_round=True)
-
-
-def test_a_label_volume_in_mixed_up_coordinates_is_turned_before_it_is_named(tmp_path):
+def test_values_that_may_be_a_mere_count_are_warned_about(tmp_path):
     volume = scan()
-    turned = volume.with_array(volume.array, np.diag([-1.0, -1.0, 1.0, 1.0]) @ volume.matrix)
     laminae = laminae_in(volume)
-    wrong = LaminaSet.from_positions({name: p * [-1, -1, 1] for name, p in laminae.positions().items()})
-    path = export_labels(wrong, turned, tmp_path / "labels.nrrd")
-    with pytest.raises(MirroredLabelsError):
-        import_labels(path, volume)
-    imported = import_labels(path, volume, turned_round=True)
-    assert largest_distance(imported.laminae, laminae) <= half_voxel(volume)
-
-
-def test_mixed_up_coordinates_that_stay_in_the_scan_are_warned_about(tmp_path):
-    volume = scan(origin=(-24.0, -20.0, 0.0))
-    path = point_list(tmp_path / "list.mrk.json", lps(laminae_in(volume)), system="RAS")
-    (warning,) = import_labels(path, volume).warnings
-    assert "In 34 of 34 pairs" not in warning
-    assert "In 17 of 17 pairs the left lamina lies right of the right one" in warning
-    assert import_labels(path, volume, turned_round=True).warnings == ()
+    counted = export_labels(some_of(laminae, Numbering().slots[:6]), volume, tmp_path / "counted.nrrd")
+    assert "have the values 1 to 6 and were taken for T1L to T3R" in import_labels(counted, volume).warnings[1]
+    for name, kept in (("named.seg.nrrd", Numbering().slots[:6]), ("later.nrrd", Numbering().slots[2:6])):
+        path = export_labels(some_of(laminae, kept), volume, tmp_path / name)
+        assert len(import_labels(path, volume).warnings) == 1
 
 
 @pytest.mark.parametrize("ending", [".mrk.json", ".csv", ".seg.nrrd", ".nii.gz"])
@@ -336,13 +295,16 @@ def test_another_scan_means_that_more_than_half_lie_outside(tmp_path, outside, r
         assert any("outside the scan: T1L" in warning for warning in import_labels(path, volume).warnings)
 
 
-def test_unequal_sides_without_numbers_are_warned_about(tmp_path):
+@pytest.mark.parametrize("ending", [".csv", ".nrrd"])
+def test_pairs_without_numbers_and_with_one_side_are_warned_about(tmp_path, ending):
     volume = scan()
-    laminae = laminae_in(volume)
-    path = export_labels(some_of(laminae, set(laminae) - {"T5L", "T9L"}), volume, tmp_path / "labels.nrrd")
+    laminae = provisional_in(volume, 17)
+    path = export_labels(
+        some_of(laminae, set(laminae) - {"P05L", "P09L", "P12R"}), volume, tmp_path / f"labels{ending}"
+    )
     imported = import_labels(path, volume)
-    assert imported.laminae.is_provisional
-    assert "15 left and 17 right" in imported.warnings[1]
+    assert imported.laminae.is_provisional and "P05R" in imported.laminae
+    assert "3 of its 17 pairs have one side only (15 left and 16 right laminae)" in imported.warnings[1]
 
 
 @pytest.mark.parametrize("name", ["labels.verse.json", "labels.nrrd", "labels.mha"])

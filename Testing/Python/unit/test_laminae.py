@@ -196,3 +196,23 @@ def test_the_numbering_can_be_changed_while_nothing_is_lost():
     with pytest.raises(LaminaError, match="T12L does not exist") as caught:
         laminae.with_numbering(Numbering(11, 5))
     assert_one_sentence(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("names", "before", "after", "advice"),
+    [
+        (["T12L"], Numbering(), Numbering(11, 5), "empty T12L first, or keep 12 thoracic vertebrae."),
+        (["T12R"], Numbering(13, 5), Numbering(11, 5), "empty T12R first, or keep 12 thoracic vertebrae."),
+        (["L5L", "L6R"], Numbering(12, 6), Numbering(12, 4), "empty L5L, L6R first, or keep 6 lumbar vertebrae."),
+        (["T12L", "L5L"], Numbering(), Numbering(11, 4), "empty T12L first, or keep 12 thoracic vertebrae."),
+    ],
+)
+def test_a_lamina_that_another_numbering_would_lose_is_to_be_emptied_first(names, before, after, advice):
+    laminae = LaminaSet(before, [placed(name) for name in names])
+    with pytest.raises(LaminaError) as caught:
+        laminae.with_numbering(after)
+    assert_one_sentence(caught.value)
+    assert str(caught.value).startswith(f"{names[0]} does not exist with {after.thoracic} thoracic")
+    assert str(caught.value).endswith(advice)
+    emptied = laminae.with_laminae([Lamina(name) for name in names])
+    assert emptied.with_numbering(after) == LaminaSet(after)

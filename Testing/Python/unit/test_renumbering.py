@@ -129,6 +129,50 @@ def test_renumbering_there_and_back_changes_nothing(names, shift):
     assert renumbered(renumbered(laminae, vertebra, becomes), becomes, vertebra) == laminae
 
 
+def refusal(laminae, vertebra, becomes, numbering=None):
+    with pytest.raises(LaminaError) as caught:
+        renumbered(laminae, vertebra, becomes, numbering)
+    assert_one_sentence(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("numbering", "becomes", "name", "enough"),
+    [(Numbering(), "T7", "L5L", 6), (Numbering(12, 4), "T7", "L4L", 5), (Numbering(12, 4), "T8", "L4L", 6)],
+)
+def test_more_lumbar_vertebrae_are_suggested_where_they_are_enough(numbering, becomes, name, enough):
+    laminae = LaminaSet(numbering, [placed("T6L"), placed(name)])
+    text = refusal(laminae, "T6", becomes)
+    assert text == (
+        f"{name} would lie below {name[:-1]} if T6 were {becomes}: choose a higher one, say first that there are "
+        f"{enough} lumbar vertebrae, or empty it first."
+    )
+    moved = renumbered(laminae.with_numbering(Numbering(numbering.thoracic, enough)), "T6", becomes)
+    assert list(moved.positions()) == [f"{becomes}L", f"L{enough}L"]
+
+
+@pytest.mark.parametrize(
+    ("laminae", "vertebra", "becomes"),
+    [
+        (LaminaSet(laminae=[placed("T6L"), placed("L5L")]), "T6", "T8"),
+        (LaminaSet(laminae=[placed("T6L"), placed("L4L"), placed("L5R")]), "T6", "T8"),
+        (LaminaSet(Numbering(12, 6), [placed("T6L"), placed("L6L")]), "T6", "T7"),
+        (LaminaSet(laminae=[placed("T6L"), placed("T1L")]), "T6", "T5"),
+        (LaminaSet.provisional([placed("P01L"), placed("P02L")]), "P01", "L5"),
+    ],
+)
+def test_more_lumbar_vertebrae_are_not_suggested_where_they_do_not_help(laminae, vertebra, becomes):
+    text = refusal(laminae, vertebra, becomes)
+    assert "would lie" in text and "lumbar" not in text
+
+
+def test_what_is_absent_does_not_ask_for_more_vertebrae():
+    laminae = LaminaSet(Numbering(12, 4), [placed("T6L"), placed("L3L"), Lamina("L4L", None, "absent", "manual")])
+    assert list(renumbered(laminae, "T6", "T7").positions()) == ["T7L", "L4L"]
+    text = refusal(laminae.with_lamina(placed("L3R")), "T6", "T8")
+    assert "5 lumbar vertebrae" in text
+
+
 # Partial scans
 
 

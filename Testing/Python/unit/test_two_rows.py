@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from LaminaLabelingLib.two_rows import _clashes, _Fit, _moves, _nearest_distance, _precision, split_rows
+from LaminaLabelingLib.two_rows import _clashes, _Fit, _moves, _nearest_distance, _precision, rows_of_sides, split_rows
 from LaminaSegmentationLib.simulation import STYLES
 from LaminaSegmentationLib.simulation.anatomy import draw_spine
 
@@ -127,6 +127,52 @@ def test_only_a_point_on_the_midline_far_from_the_others_is_in_doubt():
     rows = split_rows(across, down)
     assert rows.doubtful.tolist() == [False] * 8 + [True]
     assert rows.right[:8].tolist() == [False, True] * 4
+
+
+@pytest.mark.parametrize("degrees", [-30.0, 0.0, 10.0, 30.0])
+def test_two_of_a_level_lie_at_one_place_along_a_tilted_spine(degrees):
+    angle = np.radians(degrees)
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    down = np.repeat(20.0 * np.arange(8), 2)
+    points = np.stack([np.tile([-9.0, 9.0], 8), down], axis=1) @ turn
+    rows = split_rows(*points.T)
+    assert np.abs(points[1::2, 1] - points[::2, 1]).max() == pytest.approx(18.0 * abs(np.sin(angle)))
+    assert np.abs(rows.along[1::2] - rows.along[::2]).max() < 3.0
+    assert rows.width == pytest.approx(18.0, rel=0.2)
+    # Downwards, and in the coordinate down of the caller.
+    assert np.abs(rows.along[::2] + rows.along[1::2] - points[::2, 1] - points[1::2, 1]).max() < 1.0
+
+
+def test_ways_that_fit_nearly_as_well_are_told():
+    # The third point may lie on either side.
+    rows = split_rows(np.array([14.0, 33.0, 19.0]), np.array([109.0, 127.0, 150.0]))
+    assert rows.right.tolist() == [False, True, True]
+    assert [False, True, False] in [other.right.tolist() for other in rows.others]
+    down = np.repeat(20.0 * np.arange(8), 2)
+    assert split_rows(np.tile([-9.0, 9.0], 8), down).others == ()
+
+
+@MANY
+@given(spines(), subsets(1))
+def test_true_sides_are_not_contradicted_and_kept(points, kept):
+    rows = rows_of_sides(*points[kept].T, RIGHT[kept])
+    np.testing.assert_array_equal(rows.right, RIGHT[kept])
+    assert not rows.doubtful.any() and rows.others == ()
+
+
+@MANY
+@given(spines(), st.sets(st.integers(0, 2 * LEVELS - 1), min_size=1, max_size=12).map(sorted))
+def test_wrong_sides_in_a_complete_spine_are_contradicted(points, wrong):
+    sides = RIGHT.copy()
+    sides[wrong] = ~sides[wrong]
+    assert rows_of_sides(*points.T, sides) is None
+    assert rows_of_sides(*points.T, ~RIGHT) is None
+
+
+def test_a_point_alone_lies_where_it_lies():
+    rows = rows_of_sides(np.array([3.0]), np.array([70.0]), np.array([True]))
+    assert (rows.right.tolist(), rows.along.tolist(), rows.width) == ([True], [70.0], 0.0)
+    assert rows_of_sides(np.zeros(0), np.zeros(0), np.zeros(0, bool)).along.shape == (0,)
 
 
 def fit_of(points):
