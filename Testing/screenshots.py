@@ -16,6 +16,9 @@ ROOT = Path(__file__).parents[1]
 MODULES = [ROOT / name / f"{name}.py" for name in ("LaminaLabeling", "LaminaSegmentation")]
 SIZE = (1440, 900)
 SEED, SPACING_MM = 11, 0.5
+PHANTOM = ROOT / "Testing" / "Data" / "spine_phantom" / "SpinePhantomFreehandReconstructed.mha"
+# Read by eye, good to about 4 voxels (Testing/Data/spine_phantom/README.md); i, j, k.
+PHANTOM_LAMINAE = {"L3L": (54, 50, 43), "L3R": (85, 48, 45)}
 SCREENSHOTS = ROOT / "Resources" / "Screenshots"
 TUTORIAL = ROOT / "docs" / "labelling"
 
@@ -162,6 +165,31 @@ def take_labelling(host, photographer):
         widget.logic.cases.closeFolder()
 
 
+def take_phantom(host, photographer):
+    """The real phantom volume, whose directions are its tracker's, turned by its axis code, with its two laminae."""
+    import slicer
+
+    from LaminaLabelingGui.scan_nodes import ijkToWorld
+
+    slicer.mrmlScene.Clear()
+    host.window.statusBar().clearMessage()  # it spoke of the sample
+    scan = slicer.util.loadVolume(str(PHANTOM))
+    widget = host.select_module("LaminaLabeling")
+    host.process_events()
+    host.click(widget.ui.newListButton)
+    widget.ui.axesComboBox.setEditText("RIA")
+    host.click(widget.ui.axesButton)
+    session = widget.logic.session
+    session.setScanRange("L3", "L3")  # which vertebra it is nobody recorded
+    for name, ijk in PHANTOM_LAMINAE.items():
+        session.place((ijkToWorld(scan) @ (*ijk, 1.0))[:3], name)
+    widget.editPanel.onSlot("L3R")
+    widget.ui.agreementCollapsibleButton.collapsed = True
+    photographer.show(widget.ui.orientationCollapsibleButton, widget.ui.orientationLabel)
+    photographer.take(TUTORIAL / "phantom.png")
+    widget.ui.orientationCollapsibleButton.collapsed = True
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=("segmentation", "labelling"), help="take these pictures only")
@@ -175,6 +203,7 @@ def main():
         take_segmentation(host, photographer)
     if options.only != "segmentation":
         take_labelling(host, photographer)
+        take_phantom(host, photographer)
     if errors := host.take_slot_errors():
         raise SystemExit(f"A module failed: {errors[0]}")
 

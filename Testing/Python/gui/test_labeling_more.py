@@ -315,3 +315,31 @@ def test_every_row_is_seen_with_the_most_vertebrae(host, user):
     host.process_events()
     table = user.ui.slotTable
     assert table.visualItemRect(table.item(18, 0)).bottom() <= table.viewport().height
+
+
+def test_a_real_volume_in_its_trackers_frame_is_turned_and_labeled(host, slicer, phantom_path):
+    """The phantom's two laminae, at the places that its README gives."""
+    from LaminaLabelingGui.scan_nodes import ijkToRas, ijkToWorld
+
+    scan = slicer.util.loadVolume(str(phantom_path))
+    user = Labeler(host)
+    assert "do not look like a patient's" in user.ui.orientationLabel.text
+    user.press(user.ui.newListButton)
+    user.ui.orientationCollapsibleButton.collapsed = False
+    user.ui.axesComboBox.setEditText("RIA")
+    user.press(user.ui.axesButton)
+    assert "R, I, A" in user.ui.orientationLabel.text
+    for combo in (user.ui.firstComboBox, user.ui.lastComboBox):
+        combo.setCurrentIndex(combo.findText("L3"))
+    user.press(user.ui.rangeButton)
+    user.key("P")
+    for name, ijk in (("L3L", (54, 50, 43)), ("L3R", (85, 48, 45))):
+        assert user.session.selected == name
+        place = (ijkToWorld(scan) @ (*ijk, 1.0))[:3]
+        assert np.linalg.norm(np.array(user.session.placeOf(name)) - place) < 12.0
+        user.click_in("Red", tuple(place))
+        own = np.linalg.inv(ijkToRas(scan)) @ (*user.laminae[name].position, 1.0)
+        assert own[:3] == pytest.approx(ijk, abs=1.5)  # in the file's own frame
+    assert user.session.findings() == ()
+    assert user.ui.progressLabel.text.startswith("34 of 34 done · 32 absent")
+    host.select_module("LaminaSegmentation")
