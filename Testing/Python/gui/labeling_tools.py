@@ -4,6 +4,7 @@ import numpy as np
 import vtk
 
 from LaminaLabelingLib.anatomy import SLOTS
+from LaminaLabelingLib.laminae import Lamina, LaminaSet
 from LaminaLabelingLib.markups import from_node
 
 SPACING = (0.5, 0.8, 1.0)
@@ -29,6 +30,33 @@ def make_scan(slicer, name="scan"):
     matrix = np.diag([*SPACING, 1.0])
     matrix[:3, 3] = (0.0, 0.0, -5.0)
     return slicer.util.addVolumeFromArray(array, matrix, name)
+
+
+FOUND = LaminaSet(
+    laminae=[
+        Lamina("T1L", (22.0, 30.0, 170.0), "unreviewed", "detected", 0.95),
+        Lamina("T1R", (38.0, 30.0, 170.0), "placed", "manual"),
+        Lamina("T2L", (22.0, 30.0, 160.0), "unreviewed", "inferred", 0.2),
+        Lamina("L4L", (22.0, 21.0, 30.0), "unreviewed", "detected", 0.6),
+        Lamina("L5R", None, "absent"),
+    ]
+)
+
+
+def labeler_with_list(host):
+    """Yield a user with an empty list for the scan of the scene, in the module, and leave it afterwards."""
+    user = Labeler(host)
+    user.press(user.ui.newListButton)
+    yield user
+    user.widget.editPanel.leave()
+    host.select_module("LaminaSegmentation")
+
+
+def fill(user, laminae=None):
+    """Put laminae into the list, as a model's result."""
+    laminae = laminae or LaminaSet.from_positions(spine_positions())
+    user.session.labeling.reset(laminae)
+    user.host.process_events()
 
 
 class Labeler:

@@ -2,21 +2,10 @@
 
 import numpy as np
 import pytest
-from labeling_tools import Labeler, make_scan, spine_positions
+from labeling_tools import FOUND, Labeler, fill, labeler_with_list, make_scan, spine_positions
 
 from LaminaLabelingLib.anatomy import SLOTS
-from LaminaLabelingLib.laminae import Lamina, LaminaSet
 from LaminaLabelingLib.markups import to_node
-
-FOUND = LaminaSet(
-    laminae=[
-        Lamina("T1L", (22.0, 30.0, 170.0), "unreviewed", "detected", 0.95),
-        Lamina("T1R", (38.0, 30.0, 170.0), "placed", "manual"),
-        Lamina("T2L", (22.0, 30.0, 160.0), "unreviewed", "inferred", 0.2),
-        Lamina("L4L", (22.0, 21.0, 30.0), "unreviewed", "detected", 0.6),
-        Lamina("L5R", None, "absent"),
-    ]
-)
 
 
 @pytest.fixture
@@ -26,19 +15,7 @@ def scan(slicer):
 
 @pytest.fixture
 def user(host, scan):
-    """A user with a scan and an empty list, in the module."""
-    user = Labeler(host)
-    user.press(user.ui.newListButton)
-    yield user
-    user.widget.editPanel.leave()
-    host.select_module("LaminaSegmentation")
-
-
-def fill(user, laminae=None):
-    """Put laminae into the list, as a model's result."""
-    laminae = laminae or LaminaSet.from_positions(spine_positions())
-    user.session.labeling.reset(laminae)
-    user.host.process_events()
+    yield from labeler_with_list(host)
 
 
 def test_the_keys_live_only_while_the_module_is_shown(host, user):

@@ -2,20 +2,10 @@
 
 import numpy as np
 import pytest
-from labeling_tools import SPACING, Labeler, make_scan, spine_positions
+from labeling_tools import FOUND, SPACING, fill, labeler_with_list, make_scan, spine_positions
 
 from LaminaLabelingLib.anatomy import SLOTS, Numbering
-from LaminaLabelingLib.laminae import Lamina, LaminaSet
-
-FOUND = LaminaSet(
-    laminae=[
-        Lamina("T1L", (22.0, 30.0, 170.0), "unreviewed", "detected", 0.95),
-        Lamina("T1R", (38.0, 30.0, 170.0), "placed", "manual"),
-        Lamina("T2L", (22.0, 30.0, 160.0), "unreviewed", "inferred", 0.2),
-        Lamina("L4L", (22.0, 21.0, 30.0), "unreviewed", "detected", 0.6),
-        Lamina("L5R", None, "absent"),
-    ]
-)
+from LaminaLabelingLib.laminae import LaminaSet
 
 
 @pytest.fixture
@@ -25,19 +15,7 @@ def scan(slicer):
 
 @pytest.fixture
 def user(host, scan):
-    """A user with a scan and an empty list, in the module."""
-    user = Labeler(host)
-    user.press(user.ui.newListButton)
-    yield user
-    user.widget.editPanel.leave()
-    host.select_module("LaminaSegmentation")
-
-
-def fill(user, laminae=None):
-    """Put laminae into the list, as a model's result."""
-    laminae = laminae or LaminaSet.from_positions(spine_positions())
-    user.session.labeling.reset(laminae)
-    user.host.process_events()
+    yield from labeler_with_list(host)
 
 
 def test_a_new_list_shows_every_slot_and_asks_for_the_first(user):

@@ -1,9 +1,9 @@
 """Which vertebra is which, and scans that show a part of the spine."""
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_spines import absent, found, placed
 from synthetic_scan import assert_one_sentence
 
 from LaminaLabelingLib.anatomy import SLOTS, VERTEBRAE, Numbering, split_name
@@ -12,49 +12,7 @@ from LaminaLabelingLib.guidance import (
     renumbered,
     with_scan_range,
 )
-from LaminaLabelingLib.laminae import Lamina, LaminaSet, Review, Source
-from LaminaLabelingLib.proportions import offset_mm, stations
-
-
-def placed(name, *position):
-    return Lamina(name, position or (1.0, 2.0, 3.0), Review.placed, Source.manual)
-
-
-def found(name, confidence, source=Source.detected):
-    return Lamina(name, (1.0, 2.0, 3.0), Review.unreviewed, source, confidence)
-
-
-def absent(name):
-    return Lamina(name, None, Review.absent, Source.manual)
-
-
-def straight(vertebrae=VERTEBRAE, scale=1.0, origin=(0.0, 0.0, 0.0)):
-    """Points of an adult's straight spine: laminae beside the midline, levels straight below each other."""
-    points = {}
-    for vertebra, station in zip(vertebrae, stations(VERTEBRAE)[: len(vertebrae)]):
-        for side, sign in (("L", -1), ("R", 1)):
-            points[vertebra + side] = np.array(origin) + scale * np.array([sign * offset_mm(vertebra), 0.0, -station])
-    return points
-
-
-def curved(seed):
-    """Points of a smooth spine that winds in both planes, with its own proportions."""
-    rng = np.random.default_rng(seed)
-    points = straight(scale=rng.uniform(0.8, 1.1))
-    lateral, depth, phase = rng.uniform(-15, 15), rng.uniform(-15, 15), rng.uniform(0, 6)
-    for name, point in points.items():
-        winding = np.array([lateral * np.sin(point[2] / 70 + phase), depth * np.cos(point[2] / 90 + phase), 0.0])
-        points[name] = point + winding
-    return points
-
-
-def named(points):
-    return LaminaSet.from_positions(points, Numbering())
-
-
-def without(points, *names):
-    return named({name: point for name, point in points.items() if name not in names})
-
+from LaminaLabelingLib.laminae import Lamina, LaminaSet, Review
 
 # Renumbering
 
