@@ -112,7 +112,7 @@ class LaminaLabelingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.newListButton.clicked.connect(self.onNewList)
 
         scene = slicer.mrmlScene
-        for event, method in (
+        for event, method in (  # settings are read when the module is entered: until then the views are the user's
             (scene.StartCloseEvent, self.onSceneStartClose),
             (scene.EndCloseEvent, self.onSceneEndClose),
             (scene.EndImportEvent, self.onSceneLoaded),
@@ -123,7 +123,6 @@ class LaminaLabelingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             (scene.NodeAboutToBeRemovedEvent, self.onNodeAboutToBeRemoved),
         ):
             self.addObserver(scene, event, method)
-        # Settings are read when the module is entered: until then the views are the user's.
 
     def cleanup(self):
         try:
@@ -138,10 +137,11 @@ class LaminaLabelingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.shortcuts.install()
         self.initializeParameterNode()
         self.editPanel.enter()
-        self.agreementPanel.refreshSources()
+        self.agreementPanel.scanChanged()
 
     def exit(self):
         self.editPanel.leave()
+        self.logic.agreement.hideBoth()
         self.shortcuts.remove()
         self.views.restore()
         self.scanPanel.shownScan = None
@@ -187,6 +187,7 @@ class LaminaLabelingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.editPanel.leave()
             session.close()
             self.casePanel.show()
+            self.agreementPanel.scanChanged()
             self.editPanel.enter()
         elif node is session.scanNode:
             session.scanNode = None
@@ -240,7 +241,11 @@ class LaminaLabelingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if isCase and (settings.laminae, settings.scan) != (session.listNode, session.scanNode):
             self._chooseNodes(session.listNode, session.scanNode)  # a case has nodes of its own; comes back here
             return
-        if not isCase and settings.laminae is not session.listNode:
+        if not isCase and settings.laminae is session.listNode and settings.scan is not session.scanNode:
+            if self.logic.scanOf(settings.laminae) not in (None, settings.scan):
+                settings.laminae = self.logic.latestList(settings.scan)  # another scan: its own list; comes back here
+                return
+        elif not isCase and settings.laminae is not session.listNode:
             scanNode = self.logic.scanOf(settings.laminae)
             if scanNode is not None and scanNode is not settings.scan:
                 settings.scan = scanNode  # comes back here with both
@@ -259,8 +264,7 @@ class LaminaLabelingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._parameterNode.laminae = markupsNode
 
     def _openList(self, markupsNode):
-        session = self.logic.session
-        session.close()
+        (session := self.logic.session).close()
         if markupsNode is not None:
             try:
                 session.open(markupsNode, self._parameterNode.scan)
@@ -283,18 +287,17 @@ class LaminaLabelingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.editPanel.jump()
 
     def review(self, markupsNode):
-        """Open a list at the first slot that needs a person: for other modules, after they have selected this one."""
-        if self.logic.cases.isOpen and not self.casePanel.mayLeave():
-            return
-        self.logic.cases.close()
-        self.casePanel.show()
-        self._parameterNode.laminae = markupsNode
+        """Open a result at the first slot that needs a person: for other modules, after they have selected this one."""
+        if self.logic.cases.isOpen:  # the result goes into the case
+            self.logic.cases.takeOver(markupsNode)
+        else:
+            self._parameterNode.laminae = markupsNode
         self.editPanel.nextToReview()
 
     def onCaseOpened(self):
         """Show the list and the scan of the case that was opened or left."""
-        session, settings = self.logic.session, self._parameterNode
-        if settings:
+        session = self.logic.session
+        if settings := self._parameterNode:
             self._chooseNodes(session.listNode, session.scanNode)
             if session.case is not None and session.case.state.get("order") in ORDERS:
                 settings.order = session.case.state["order"]
@@ -304,9 +307,7 @@ class LaminaLabelingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
 
 class LaminaLabelingLogic(ScriptedLoadableModuleLogic):
-    """Everything that the panel does can be done with it from a script.
-
-    Example::
+    """Everything that the panel does can be done with it from a script::
 
         logic = LaminaLabelingLogic()
         logic.session.open(logic.newList(scanNode), scanNode)

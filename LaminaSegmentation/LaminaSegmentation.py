@@ -340,6 +340,8 @@ class LaminaSegmentationLogic(ScriptedLoadableModuleLogic):
     @staticmethod
     def review(markupsNode):
         """Open a result in LaminaLabeling at the first lamina that needs a person."""
+        if markupsNode is None or markupsNode.GetScene() is None:
+            raise LaminaError(_("The result is no longer in the scene: press Apply again."))
         slicer.util.selectModule("LaminaLabeling")
         slicer.modules.LaminaLabelingWidget.review(markupsNode)
 

@@ -7,7 +7,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from LaminaLabelingGui.case_work import CONSENSUS
-from LaminaLabelingGui.panel_tools import chosenKey, fillCombo, fillTable, prepareTable
+from LaminaLabelingGui.panel_tools import chosenKey, fillCombo, fillTable, prepareTable, sentenceIn
 from LaminaLabelingGui.plots import removePlot, showBlandAltman
 from LaminaLabelingLib.agreement import state_text, write_agreement_csv
 from LaminaLabelingLib.errors import LaminaError
@@ -111,9 +111,10 @@ class AgreementPanel:
     def onRow(self, row):
         """Go to the slot of a row."""
         name = self._rows[row].name
-        if name in self.session.laminae:
-            self.session.select(name)
-        self.views.jump(self.work.placeOf(name))
+        with sentenceIn(self.ui.agreementLabel):
+            if name in self.session.laminae:
+                self.session.select(name)
+            self.views.jump(self.work.placeOf(name))
 
     def plot(self):
         """Show the Bland-Altman plot, or take it away."""

@@ -95,20 +95,14 @@ class AgreementWork:
         for laminae, color in ((self.first, appearance.FIRST_COLOR), (self.second, appearance.SECOND_COLOR)):
             if laminae is None or laminae == session.laminae:
                 continue
-            node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", _("compared"))
-            node.SetHideFromEditors(True)
-            node.SetSaveWithScene(False)
-            node.SetAndObserveTransformNodeID(session.listNode.GetTransformNodeID())
-            to_node(laminae, node)
-            appearance.styleReadOnly(node, color)
+            node = appearance.listToLookAt(_("compared"), laminae, session.listNode, session.scanNode, color)
             self._shown.append(node)
 
     def hideBoth(self):
         """Take the compared lists out of the views."""
         shown, self._shown = self._shown, []
         for node in shown:
-            if node.GetScene() is not None:
-                node.GetScene().RemoveNode(node)
+            appearance.removeList(node)
 
     def differenceOf(self, name):
         """Return how the two differ in a slot, None if they were not compared or do not have it."""
@@ -142,6 +136,8 @@ class AgreementWork:
         """Make a new list in the scene with what the two agree on, and open it; return its node."""
         first, second = self._needResult()
         session = self._session
+        if not session.isOpen:
+            raise LaminaError(_("Choose a list of laminae first."))
         agreed, scanNode = consensus(first, second), session.scanNode
         name = slicer.mrmlScene.GenerateUniqueName(_("consensus"))
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name)
@@ -152,6 +148,7 @@ class AgreementWork:
         if scanNode is not None:
             appearance.belongToScan(scanNode, node)
         session.open(node, scanNode)
+        appearance.showOnly(node, scanNode)
         return node
 
     def take(self, choice):

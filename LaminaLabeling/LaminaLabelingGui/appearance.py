@@ -3,6 +3,7 @@
 import slicer
 
 from LaminaLabelingGui.scan_nodes import SCAN_REFERENCE
+from LaminaLabelingLib.markups import to_node
 
 _READ_ONLY = (0.75, 0.75, 0.8)
 FIRST_COLOR, SECOND_COLOR = (0.35, 0.65, 1.0), (1.0, 0.45, 0.75)
@@ -90,5 +91,50 @@ def showOnly(markupsNode, volumeNode):
 
 def companionsOf(volumeNode):
     """Return the markups nodes that belong to a scan."""
-    nodes = slicer.util.getNodesByClass("vtkMRMLMarkupsNode")
+    nodes = [
+        node
+        for className in ("vtkMRMLMarkupsNode", "vtkMRMLSegmentationNode")
+        for node in slicer.util.getNodesByClass(className)
+    ]
     return [node for node in nodes if node.GetNodeReference(SCAN_REFERENCE) is volumeNode]
+
+
+def listToLookAt(name, laminae, besides, volumeNode, color=_READ_ONLY):
+    """Show laminae to look at only, in a list that no editor shows and no scene keeps; return its node.
+
+    Parameters
+    ----------
+    name : str
+    laminae : LaminaSet
+    besides : vtkMRMLMarkupsFiducialNode
+        The list in whose coordinates they are.
+    volumeNode : vtkMRMLScalarVolumeNode or None
+        Their scan.
+    color : 3 floats
+    """
+    node = slicer.mrmlScene.CreateNodeByClass("vtkMRMLMarkupsFiducialNode")
+    node.UnRegister(None)
+    node.SetName(name)
+    node.SetHideFromEditors(True)  # before it is added: Slicer then neither lists it nor makes it the active one
+    node.SetSaveWithScene(False)
+    slicer.mrmlScene.AddNode(node)
+    node.SetAndObserveTransformNodeID(besides.GetTransformNodeID())
+    to_node(laminae, node)
+    styleReadOnly(node, color)
+    for index in range(node.GetNumberOfDisplayNodes()):
+        node.GetNthDisplayNode(index).SetSaveWithScene(False)
+    if volumeNode is not None:
+        node.SetNodeReferenceID(SCAN_REFERENCE, volumeNode.GetID())
+    return node
+
+
+def removeList(node):
+    """Take a list out of the scene with its display nodes, which would stay."""
+    if node is None or node.GetScene() is None:
+        return
+    scene = node.GetScene()
+    displays = [node.GetNthDisplayNode(index) for index in range(node.GetNumberOfDisplayNodes())]
+    scene.RemoveNode(node)
+    for display in displays:
+        if display is not None and display.GetScene() is not None:
+            scene.RemoveNode(display)

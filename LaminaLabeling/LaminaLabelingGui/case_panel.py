@@ -156,7 +156,7 @@ class CasePanel:
         finally:
             self._onOpened()
             self.refresh()
-        return True
+        return self.cases.isOpen
 
     @staticmethod
     def _takeOver(error):

@@ -8,7 +8,7 @@ from LaminaLabelingLib.case_locks import CaseLockedError
 from LaminaLabelingLib.case_session import CaseSession
 from LaminaLabelingLib.cases import CaseFolder
 from LaminaLabelingLib.errors import LaminaError
-from LaminaLabelingLib.markups import to_node
+from LaminaLabelingLib.markups import from_node, to_node
 
 CONSENSUS = "consensus"
 """Rater's name of an adjudicated list."""
@@ -144,10 +144,13 @@ class CaseWork:
 
     def _removeNodes(self):
         nodes, self._nodes = self._nodes, []
-        for node in [self._otherNode, *reversed(nodes)]:
-            if node is not None and node.GetScene() is not None:
-                slicer.mrmlScene.RemoveNode(node)
+        appearance.removeList(self._otherNode)
         self._otherNode = None
+        for node in reversed(nodes):
+            if node.IsA("vtkMRMLMarkupsNode"):
+                appearance.removeList(node)
+            elif node.GetScene() is not None:
+                slicer.mrmlScene.RemoveNode(node)
 
     def step(self, by, unfinished=False):
         """Return the name of the next (1) or previous (-1) case, None at the end of the folder."""
@@ -173,6 +176,25 @@ class CaseWork:
             if transformNode not in self._nodes:
                 self._nodes.append(transformNode)
 
+    def takeOver(self, markupsNode):
+        """Take a result that was computed for the open scan as its labels, to be reviewed: one edit.
+
+        Raises LaminaError if the result belongs to another scan, or if the case holds labels already.
+        """
+        session = self._session
+        if markupsNode.GetNodeReference(scan_nodes.SCAN_REFERENCE) is not session.scanNode:
+            raise LaminaError(_("A case is open that belongs to another scan: close it first."))
+        if session.laminae.positions():
+            raise LaminaError(
+                _("The open case holds labels already: compare them with the result under Agreement, or close it.")
+            )
+        result = scan_nodes.moved(
+            from_node(markupsNode),
+            lambda point: scan_nodes.pointFromWorld(session.listNode, scan_nodes.pointToWorld(markupsNode, point)),
+        )
+        session.labeling.replace(result, _("result taken over"))
+        markupsNode.SetDisplayVisibility(False)
+
     # Another rater's labels
 
     def otherRaters(self):
@@ -196,18 +218,12 @@ class CaseWork:
 
     def showRater(self, rater):
         """Show another rater's labels in gray, to look at only; an empty name hides them."""
-        if self._otherNode is not None and self._otherNode.GetScene() is not None:
-            slicer.mrmlScene.RemoveNode(self._otherNode)
+        appearance.removeList(self._otherNode)
         self._otherNode, self._shownRater = None, rater or ""
         if not rater:
             return None
-        laminae = self.labelsOf(rater)
-        node = slicer.mrmlScene.AddNewNodeByClass(
-            "vtkMRMLMarkupsFiducialNode", _("{name} {rater} (read only)").format(name=self.name, rater=rater)
-        )
-        node.SetHideFromEditors(True)
-        node.SetAndObserveTransformNodeID(self._session.scanNode.GetTransformNodeID())
-        to_node(laminae, node)
-        appearance.styleReadOnly(node)
+        session = self._session
+        name = _("{name} {rater} (read only)").format(name=self.name, rater=rater)
+        node = appearance.listToLookAt(name, self.labelsOf(rater), session.listNode, session.scanNode)
         self._otherNode = node
         return node

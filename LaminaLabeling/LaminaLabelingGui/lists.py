@@ -25,9 +25,11 @@ def scanOf(markupsNode):
     return markupsNode.GetNodeReference(SCAN_REFERENCE) if markupsNode is not None else None
 
 
-def latestList():
-    """Return the point list of laminae that was added last, or None."""
+def latestList(volumeNode=None):
+    """Return the point list of laminae that was added last, of one scan or of any; or None."""
     for markupsNode in reversed(slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode")):
+        if volumeNode is not None and scanOf(markupsNode) is not volumeNode:
+            continue
         try:
             if not markupsNode.GetHideFromEditors() and len(from_node(markupsNode).positions()) > 0:
                 return markupsNode

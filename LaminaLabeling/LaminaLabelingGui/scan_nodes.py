@@ -175,7 +175,7 @@ def ultrasoundWindow(volumeNode, preset):
     array = slicer.util.arrayFromVolume(volumeNode)
     step = max(1, round((array.size / 500_000) ** (1 / 3)))
     sampled = array[::step, ::step, ::step]
-    scanned = sampled[sampled != 0]
+    scanned = sampled[(sampled != 0) & np.isfinite(sampled)]
     if not scanned.size:
         return 0.0, 1.0
     darkest, brightest = np.percentile(scanned, (low, high))

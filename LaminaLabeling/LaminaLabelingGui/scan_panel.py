@@ -7,6 +7,7 @@ from slicer.i18n import tr as _
 from LaminaLabelingGui import scan_nodes
 from LaminaLabelingGui.panel_tools import ask, chooseKey, chosenKey, fillCombo
 from LaminaLabelingGui.views import SLAB_TYPES, slabText
+from LaminaLabelingLib.anatomy import Numbering
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.labels_import import (
     MirroredLabelsError,
@@ -201,15 +202,21 @@ class ScanPanel:
             imported = self._imported(path)
             if imported is None:
                 return
-            self.session.labeling.replace(imported.laminae, _("import"))
+            self.session.labeling.replace(self.session.fromScan(imported.laminae), _("import"))
             if imported.warnings:
                 slicer.util.warningDisplay("\n".join(imported.warnings), windowTitle=_("Lamina Labeling"))
 
+    def _volume(self):
+        """Return the scan in the axes that were chosen for it, None without one."""
+        scan = self.session.scanNode
+        return None if scan is None else scan_nodes.volumeOf(scan, scan_nodes.axesOf(scan))
+
     def _imported(self, path):
         """Read a file, and ask where it does not fit the scan; None if the user would rather not."""
-        volume = None if self.session.scanNode is None else scan_nodes.volumeOf(self.session.scanNode)
-        laminae = self.session.laminae
-        numbering = None if laminae.is_provisional or not laminae.positions() else laminae.numbering
+        volume, laminae = self._volume(), self.session.laminae
+        # The usual numbering of an empty list was not chosen by anybody.
+        isChosen = not laminae.is_provisional and (laminae.positions() or laminae.numbering != Numbering())
+        numbering = laminae.numbering if isChosen else None
         leave = ("leave", _("Do not import"))
         try:
             return import_labels(path, volume, numbering)
@@ -243,8 +250,7 @@ class ScanPanel:
         with slicer.util.tryWithErrorDisplay(_("The laminae could not be exported.")):
             if not self.session.isOpen:
                 raise LaminaError(_("There is no list of laminae to export."))
-            volume = None if self.session.scanNode is None else scan_nodes.volumeOf(self.session.scanNode)
-            written = export_labels(self.session.laminae, volume, path, overwrite=overwrite)
+            written = export_labels(self.session.scanLaminae(), self._volume(), path, overwrite=overwrite)
             self._say(_("Written: {file}").format(file=written.name))
 
 

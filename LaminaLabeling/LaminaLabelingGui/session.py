@@ -118,7 +118,7 @@ class LabelingSession(SlotActions):
 
     @property
     def laminae(self):
-        """The laminae in the coordinates of the list, which are those of the scan's file."""
+        """The laminae in the coordinates of the list; `scanLaminae` has them in those of the scan's file."""
         return self.labeling.laminae
 
     @property
@@ -210,6 +210,26 @@ class LabelingSession(SlotActions):
     def worldLaminae(self):
         """Return the laminae with the positions of the world, which are the patient's R, A and S."""
         return scan_nodes.moved(self.laminae, self.toWorld)
+
+    def scanLaminae(self):
+        """Return the laminae in the coordinates of the scan's file, for files that belong to it."""
+        if not self._isApart():
+            return self.laminae
+        return scan_nodes.moved(self.worldLaminae(), lambda point: scan_nodes.pointFromWorld(self.scanNode, point))
+
+    def fromScan(self, laminae):
+        """Return laminae of the scan's coordinates in those of the list."""
+        if not self._isApart():
+            return laminae
+        return scan_nodes.moved(
+            laminae,
+            lambda point: scan_nodes.pointFromWorld(self.listNode, scan_nodes.pointToWorld(self.scanNode, point)),
+        )
+
+    def _isApart(self):
+        """Whether list and scan lie under different transforms; a list that was computed lies under none."""
+        scan = self.scanNode
+        return scan is not None and scan.GetParentTransformNode() is not self.listNode.GetParentTransformNode()
 
     def position(self, name):
         """Return where a lamina is in the world, None if it has no position."""

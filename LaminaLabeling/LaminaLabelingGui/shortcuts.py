@@ -37,14 +37,17 @@ KEYS = (
 """Name of the action, its keys, and what it does. Ctrl+S is Slicer's own."""
 
 # Controls that use keys themselves. Asked by name: PythonQt's classes do not inherit from each other.
-_INPUTS = ("QLineEdit", "QAbstractSpinBox", "QComboBox", "QAbstractSlider", "QTextEdit", "QPlainTextEdit")
+_INPUTS = ("QLineEdit", "QAbstractSpinBox", "QComboBox", "QTextEdit", "QPlainTextEdit")
+_SLIDER = "QAbstractSlider"
+_ARROWS = ("up", "down", "left", "right")
 
 
 class Shortcuts:
     """The keys, which live only while the module is shown, and leave a control alone that has the keyboard.
 
     A shortcut of the main window would take Enter, arrows and page keys away from a text, a number or a slider that is
-    being set. So all keys without Ctrl are switched off while such a control has the focus.
+    being set. So all keys without Ctrl are switched off while such a control has the focus; of a slider, such as those
+    of the slice views, which keep the focus after a click, the arrows only.
 
     Parameters
     ----------
@@ -69,7 +72,7 @@ class Shortcuts:
                 shortcut.activated.connect(self._actions[name])
                 self._shortcuts.append(shortcut)
                 if "Ctrl" not in key:
-                    self._plain.append(shortcut)
+                    self._plain.append((name, shortcut))
         slicer.app.connect("focusChanged(QWidget*,QWidget*)", self._onFocusChanged)
         self._onFocusChanged(None, qt.QApplication.focusWidget())
 
@@ -85,9 +88,10 @@ class Shortcuts:
             shortcut.deleteLater()
 
     def _onFocusChanged(self, old, new):
-        takesKeys = new is not None and any(new.inherits(name) for name in _INPUTS)
-        for shortcut in self._plain:
-            shortcut.setEnabled(not takesKeys)
+        takesKeys = new is not None and any(new.inherits(kind) for kind in _INPUTS)
+        takesArrows = new is not None and new.inherits(_SLIDER)
+        for name, shortcut in self._plain:
+            shortcut.setEnabled(not takesKeys and not (takesArrows and name in _ARROWS))
 
 
 def cheatSheet():

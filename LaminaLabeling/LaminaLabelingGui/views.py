@@ -55,6 +55,7 @@ class LabelingViews:
 
     def __init__(self):
         self._before = None
+        self._paused = 0
         self._fromBehind = False
 
     @property
@@ -123,8 +124,15 @@ class LabelingViews:
 
     def pauseLayout(self, paused):
         """Give the user's arrangement back while a scene is saved: another computer may not know ours."""
-        if self.isShown:
-            self._layoutNode().SetViewArrangement(self._before["layout"] if paused else LAYOUT)
+        layoutNode = self._layoutNode() if self.isShown else None
+        if layoutNode is None:
+            return
+        if paused and layoutNode.GetViewArrangement() in _DESCRIPTIONS:
+            self._paused = layoutNode.GetViewArrangement()
+            layoutNode.SetViewArrangement(self._before["layout"])
+        elif not paused and self._paused:
+            layoutNode.SetViewArrangement(self._paused)
+            self._paused = 0
 
     def showPlot(self, shown):
         """Add the view of plots below the others, or take it away."""

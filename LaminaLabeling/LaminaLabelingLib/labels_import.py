@@ -243,13 +243,14 @@ def _missing(listed: list[Lamina], laminae: LaminaSet, file: str) -> list[str]:
 def _running_count(named: NamedLabels, file: str) -> list[str]:
     """Return a warning if the values of a label volume may be a mere count that starts at 1 for any vertebra."""
     names, slots = list(named.laminae.positions()), list(named.laminae)
-    if not named.by_value or named.laminae.is_provisional or names == slots or names != slots[: len(names)]:
+    isCount = named.by_value and not named.laminae.is_provisional and names[:1] == slots[:1]
+    if not isCount or names[-1] == slots[-1]:  # a count that fills the numbering fits in one way only
         return []
     text = _(
-        "The labels of {called} have the values 1 to {count} and were taken for {first} to {last}: if they are merely "
+        "The values of the labels of {called} start at 1 and were taken for {first} to {last}: if they are merely "
         "counted, say of one pair which vertebra it is."
     )
-    return [text.format(called=f'"{file}"', count=len(names), first=names[0], last=names[-1])]
+    return [text.format(called=f'"{file}"', first=names[0], last=names[-1])]
 
 
 def _doubtful(listed: list[Lamina]) -> list[str]:

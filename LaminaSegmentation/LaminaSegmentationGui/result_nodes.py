@@ -25,12 +25,13 @@ def addResult(volumeNode, result):
     result : SegmentationResult
     """
     name = volumeNode.GetName()
+    # First, since it may fail, and nothing must then be left behind.
+    segmentation = _segmentation(name, result.segmentation)
     laminae = _newNode("vtkMRMLMarkupsFiducialNode", _("{name} laminae").format(name=name))
     column = _newNode("vtkMRMLMarkupsCurveNode", _("{name} spinous column").format(name=name))
     to_node(result.laminae, laminae)
     curve_to_node(result.column, column)
-    others = [_region(name, result.summary.get("region")), _segmentation(name, result.segmentation)]
-    others = [node for node in others if node is not None]
+    others = [node for node in (_region(name, result.summary.get("region")), segmentation) if node is not None]
     labeling = LaminaLabelingLogic()
     labeling.replaceOnScan(volumeNode, laminae, column, *others)
     labeling.style(laminae, column)

@@ -63,12 +63,20 @@ class Labeler:
     """The panel and the views in the hands of a user."""
 
     def __init__(self, host):
+        import qt
+
         self.host = host
         host.select_module("LaminaSegmentation")
         self.widget = host.select_module("LaminaLabeling")
         self.ui = self.widget.ui
         self.session = self.widget.logic.session
         self.views = self.widget.views
+        for name in (
+            "Red",
+            "Green",
+            "Yellow",
+        ):  # no mouse has been here yet: the last user's may have been left over a view
+            self.slice_widget(name).sliceView().setAttribute(qt.Qt.WA_UnderMouse, False)
         host.window.activateWindow()
         host.process_events()
 
