@@ -71,10 +71,7 @@ class AgreementWork:
         node = slicer.mrmlScene.GetNodeByID(name)
         if node is None:
             raise LaminaError(_("That list is no longer in the scene: choose another one."))
-        return scan_nodes.moved(
-            from_node(node),
-            lambda point: scan_nodes.pointFromWorld(session.listNode, scan_nodes.pointToWorld(node, point)),
-        )
+        return scan_nodes.carriedOver(from_node(node), node, session.listNode)
 
     def compare(self, firstKey, secondKey):
         """Compare two sources slot by slot, in patient axes. Returns the Agreement."""

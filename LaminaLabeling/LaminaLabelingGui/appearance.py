@@ -90,7 +90,7 @@ def showOnly(markupsNode, volumeNode):
 
 
 def companionsOf(volumeNode):
-    """Return the markups nodes that belong to a scan."""
+    """Return the markups and segmentation nodes that belong to a scan."""
     nodes = [
         node
         for className in ("vtkMRMLMarkupsNode", "vtkMRMLSegmentationNode")

@@ -188,10 +188,7 @@ class CaseWork:
             raise LaminaError(
                 _("The open case holds labels already: compare them with the result under Agreement, or close it.")
             )
-        result = scan_nodes.moved(
-            from_node(markupsNode),
-            lambda point: scan_nodes.pointFromWorld(session.listNode, scan_nodes.pointToWorld(markupsNode, point)),
-        )
+        result = scan_nodes.carriedOver(from_node(markupsNode), markupsNode, session.listNode)
         session.labeling.replace(result, _("result taken over"))
         markupsNode.SetDisplayVisibility(False)
 

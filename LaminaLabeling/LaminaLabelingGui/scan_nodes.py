@@ -38,6 +38,13 @@ def moved(laminae, move):
     return laminae.with_laminae([replace(lamina, position=move(lamina.position)) for lamina in there])
 
 
+def carriedOver(laminae, source, target):
+    """Return laminae of one node's coordinates in those of another: the same ones under the same transform."""
+    if source.GetParentTransformNode() is target.GetParentTransformNode():
+        return laminae
+    return moved(laminae, lambda point: pointFromWorld(target, pointToWorld(source, point)))
+
+
 def ijkToRas(volumeNode):
     """Return a volume's own matrix as an array, shape (4, 4), without the transforms that it lies under."""
     matrix = vtk.vtkMatrix4x4()

@@ -213,23 +213,12 @@ class LabelingSession(SlotActions):
 
     def scanLaminae(self):
         """Return the laminae in the coordinates of the scan's file, for files that belong to it."""
-        if not self._isApart():
-            return self.laminae
-        return scan_nodes.moved(self.worldLaminae(), lambda point: scan_nodes.pointFromWorld(self.scanNode, point))
+        # A list that was computed lies under no transform, the scan perhaps under one.
+        return scan_nodes.carriedOver(self.laminae, self.listNode, self.scanNode or self.listNode)
 
     def fromScan(self, laminae):
         """Return laminae of the scan's coordinates in those of the list."""
-        if not self._isApart():
-            return laminae
-        return scan_nodes.moved(
-            laminae,
-            lambda point: scan_nodes.pointFromWorld(self.listNode, scan_nodes.pointToWorld(self.scanNode, point)),
-        )
-
-    def _isApart(self):
-        """Whether list and scan lie under different transforms; a list that was computed lies under none."""
-        scan = self.scanNode
-        return scan is not None and scan.GetParentTransformNode() is not self.listNode.GetParentTransformNode()
+        return scan_nodes.carriedOver(laminae, self.scanNode or self.listNode, self.listNode)
 
     def position(self, name):
         """Return where a lamina is in the world, None if it has no position."""
@@ -243,11 +232,11 @@ class LabelingSession(SlotActions):
         position = self.position(name)
         if position is not None:
             return position
-        world = self.worldLaminae()
         if self.scanNode is None or self.scanNode.GetImageData() is None:
-            return guidance.predicted_position(world, name)
-        inScan = scan_nodes.moved(world, lambda point: scan_nodes.pointFromWorld(self.scanNode, point))
-        place = likely_position(inScan, name, scan_nodes.volumeOf(self.scanNode, scan_nodes.axesOf(self.scanNode)))
+            return guidance.predicted_position(self.worldLaminae(), name)
+        place = likely_position(
+            self.scanLaminae(), name, scan_nodes.volumeOf(self.scanNode, scan_nodes.axesOf(self.scanNode))
+        )
         return None if place is None else scan_nodes.pointToWorld(self.scanNode, place)
 
     def findings(self):

@@ -3,8 +3,6 @@
 All positions are patient RAS mm: the caller transforms sets of scans whose files lie in another world.
 """
 
-import csv
-import io
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from LaminaLabelingLib.anatomy import REGIONS, Numbering, is_provisional, name_key
-from LaminaLabelingLib.atomic import atomic_path
 from LaminaLabelingLib.consensus import consensus as consensus
 from LaminaLabelingLib.consensus import resolve as resolve
 from LaminaLabelingLib.errors import LaminaError
@@ -28,6 +25,7 @@ from LaminaLabelingLib.rater_statistics import (
     percentile,
     standard_deviation,
 )
+from LaminaLabelingLib.tables import write_rows
 
 STATES = ("both", "first only", "second only", "absent differs", "absent", "unset")
 """What two raters say of a slot: both have a position; only one has and the other has not decided; one has a position
@@ -336,17 +334,14 @@ def write_agreement_csv(agreement: Agreement, path: str | Path) -> None:
     LaminaError
         If the file cannot be written.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
+    rows = []
     for slot in agreement.differences:
         distance = "" if slot.difference is None else slot.distance_mm
         row = [slot.scan, slot.name, slot.state, distance, *(slot.difference or ("",) * 3)]
         for lamina in (slot.first, slot.second):
             row += [lamina.review, *(lamina.position or ("",) * 3)]
-        writer.writerow(row)
-    with atomic_path(path) as temporary:
-        temporary.write_text(text.getvalue(), encoding="utf-8")
+        rows.append(row)
+    write_rows(CSV_COLUMNS, rows, path)
 
 
 def _difference(first: Lamina, second: Lamina, scan: str) -> SlotDifference:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,13 +31,20 @@ def write_csv(laminae: LaminaSet, path: str | Path) -> None:
     LaminaError
         If the file cannot be written.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    rows = []
     for lamina in laminae.values():
         position = lamina.position or ("", "", "")
         confidence = "" if lamina.confidence is None else lamina.confidence
-        writer.writerow([lamina.name, *position, lamina.review, lamina.source or "", confidence])
+        rows.append([lamina.name, *position, lamina.review, lamina.source or "", confidence])
+    write_rows(COLUMNS, rows, path)
+
+
+def write_rows(columns: Iterable[str], rows: Iterable[Iterable], path: str | Path) -> None:
+    """Write a table with a header, in UTF-8. Raises LaminaError if the file cannot be written."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
     with atomic_path(path) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")
 

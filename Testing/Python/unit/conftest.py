@@ -1,6 +1,21 @@
-"""Shared by the unit tests: one small model bundle, made once since its conversion starts TensorFlow."""
+"""Shared by the unit tests: a small model bundle, made once since its conversion starts TensorFlow; a case folder."""
 
 import pytest
+from case_folders import cases_of, make_scan
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder that holds one scan, scan1.nrrd."""
+    make_scan(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def opened(folder):
+    """A function that opens the case scan1 of that folder, see `case_folders.cases_of`."""
+    with cases_of(folder) as open_case:
+        yield open_case
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ import json
 import pytest
 from case_folders import (
     Clock,
-    cases_of,
     files_of,
     height,
     hidden_files,
@@ -26,18 +25,6 @@ from LaminaLabelingLib.markups_files import read_markups, write_markups
 
 SHARED_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
 STATE = {"slot": "T6R", "order": "pairs down", "view": {"center": [1.5, -2.0, 3.0], "slab": None}}
-
-
-@pytest.fixture
-def folder(tmp_path):
-    make_scan(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def opened(folder):
-    with cases_of(folder) as open_case:
-        yield open_case
 
 
 def test_a_scan_that_nobody_has_touched(opened, folder):

@@ -3,7 +3,6 @@
 import pytest
 from case_folders import (
     Clock,
-    cases_of,
     change_lock,
     files_of,
     height,
@@ -20,18 +19,6 @@ from LaminaLabelingLib.laminae import LaminaSet
 from LaminaLabelingLib.markups_files import read_markups, write_markups
 
 STATE = {"slot": "T6R", "order": "pairs down"}
-
-
-@pytest.fixture
-def folder(tmp_path):
-    make_scan(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def opened(folder):
-    with cases_of(folder) as open_case:
-        yield open_case
 
 
 def test_labels_that_were_changed_by_others_are_kept_before_saving(opened, folder):

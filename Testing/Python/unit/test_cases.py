@@ -14,12 +14,6 @@ from LaminaLabelingLib.laminae import Lamina, LaminaSet, Review, Source
 from LaminaLabelingLib.markups_files import write_markups
 
 
-@pytest.fixture
-def folder(tmp_path):
-    make_scan(tmp_path)
-    return tmp_path
-
-
 def labels(folder, laminae, rater="anna", kind=".mrk.json", scan="scan1"):
     path = folder / f"{scan}.{rater}{kind}"
     write_markups(laminae, path)

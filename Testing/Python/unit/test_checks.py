@@ -2,53 +2,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from checked_lists import exchanged, findings, named, renamed_from, shifted, straight
 
-from LaminaLabelingLib.anatomy import SLOTS, VERTEBRAE, Numbering, name_key, opposite, provisional_name
-from LaminaLabelingLib.checks import KINDS, Finding, check
+from LaminaLabelingLib.anatomy import SLOTS, VERTEBRAE, Numbering, opposite, provisional_name
+from LaminaLabelingLib.checks import Finding, check
 from LaminaLabelingLib.laminae import Lamina, LaminaSet, Review, Source
-from LaminaLabelingLib.proportions import offset_mm, stations, usual_turns
-
-
-def straight(scale=1.0):
-    """A spine whose levels lie straight below each other in the coronal plane and bend as usual in the sagittal one."""
-    places = stations(VERTEBRAE)
-    turned = np.cumsum(usual_turns(VERTEBRAE))
-    depth = np.concatenate([[0], np.cumsum(np.diff(places) * (turned[:-1] + turned[1:]) / 2)])
-    depth -= places * depth[-1] / places[-1]
-    points = {}
-    for vertebra, station, front in zip(VERTEBRAE, places, depth):
-        for side, sign in (("L", -1), ("R", 1)):
-            points[vertebra + side] = scale * np.array([sign * offset_mm(vertebra), front, -station])
-    return points
-
-
-def named(points):
-    return LaminaSet.from_positions(points, Numbering())
-
-
-def findings(points):
-    return [(finding.kind, finding.name, finding.others) for finding in check(named(points))]
-
-
-def shifted(points, name, *by):
-    return points | {name: points[name] + by}
-
-
-def exchanged(points, first, second):
-    return points | {first: points[second], second: points[first]}
-
-
-def renamed_from(points, level, by):
-    """Points whose levels from one on carry the names of others; names outside the spine fall off."""
-    moved = {}
-    for name, point in points.items():
-        index = VERTEBRAE.index(name[:-1])
-        index += by if index >= level else 0
-        if index < len(VERTEBRAE):
-            moved[VERTEBRAE[index] + name[-1]] = point
-    return moved
+from LaminaLabelingLib.proportions import stations
 
 
 @pytest.mark.parametrize("laminae", [LaminaSet(), LaminaSet.provisional(), named(straight()), named(straight(0.82))])
@@ -310,103 +269,3 @@ def test_more_provisional_pairs_than_a_spine_has_do_not_crash():
         provisional_name(index, side): (x, 0, -20 * index) for index in range(25) for side, x in (("L", 0), ("R", 18))
     }
     assert check(LaminaSet.from_positions(points)) == ()
-
-
-# Invariants
-
-
-def mistaken(seed):
-    """A list with up to three mistakes, some of them large."""
-    rng = np.random.default_rng(seed)
-    points = straight(rng.uniform(0.82, 1.0))
-    for name in rng.choice(SLOTS, rng.integers(0, 4), replace=False):
-        points[str(name)] = points[str(name)] + rng.normal(0, 15, 3)
-    for name in rng.choice(SLOTS, rng.integers(0, 8), replace=False):
-        points.pop(str(name))
-    return points
-
-
-def keys(found):
-    return [(finding.kind, finding.name, finding.others) for finding in found]
-
-
-@given(st.integers(0, 10_000), st.floats(-0.5, 0.5), st.tuples(*[st.floats(-300, 300)] * 3))
-@settings(max_examples=60)
-def test_findings_do_not_depend_on_where_the_patient_lies_or_is_turned_to(seed, turn, shift):
-    points = mistaken(seed)
-    rotation = np.array([[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
-    moved = {name: rotation @ point + shift for name, point in points.items()}
-    assert keys(check(named(moved))) == keys(check(named(points)))
-
-
-@given(st.integers(0, 10_000), st.floats(0.7, 1.4))
-@settings(max_examples=60)
-def test_findings_do_not_depend_on_the_patients_size(seed, scale):
-    points = mistaken(seed)
-    grown = {name: scale * point for name, point in points.items()}
-
-    def relative(found):
-        return [key for key in keys(found) if key[0] != "same place"]  # 3 mm are 3 mm
-
-    assert relative(check(named(grown))) == relative(check(named(points)))
-
-
-def sided(finding):
-    """A finding without the choice which of several slots is named first."""
-    return finding.kind, frozenset({finding.name, *finding.others})
-
-
-@given(st.integers(0, 10_000))
-@settings(max_examples=60)
-def test_a_mirrored_list_has_mirrored_findings(seed):
-    points = mistaken(seed)
-    mirrored = {opposite(name): point * [-1, 1, 1] for name, point in points.items()}
-    before, after = check(named(points)), check(named(mirrored))
-    expected = {(kind, frozenset(opposite(name) for name in names)) for kind, names in map(sided, before)}
-    assert {sided(finding) for finding in after} == expected
-
-
-@given(st.integers(0, 10_000))
-@settings(max_examples=60)
-def test_findings_are_in_order_and_say_who_and_what(seed):
-    points = mistaken(seed)
-    found = check(named(points), np.eye(4), (40, 40, 40))
-    assert list(found) == sorted(found, key=lambda finding: (name_key(finding.name), KINDS.index(finding.kind)))
-    for finding in found:
-        assert finding.kind in KINDS
-        assert finding.name in points
-        assert set(finding.others) <= set(points) - {finding.name}
-        assert finding.text.endswith(".")
-        assert "nan" not in finding.text
-
-
-@given(st.dictionaries(st.sampled_from(SLOTS), st.tuples(*[st.sampled_from([-50.0, 0.0, 1.0, 30.0])] * 3)))
-@settings(max_examples=100)
-def test_nonsense_is_judged_without_an_error(points):
-    assert all(isinstance(finding, Finding) for finding in check(named(points)))
-    unnumbered = {
-        "P" + f"{number // 2 + 1:02d}" + "LR"[number % 2]: point for number, point in enumerate(points.values())
-    }
-    assert all(
-        finding.name in unnumbered for finding in check(LaminaSet.of(LaminaSet.from_positions(unnumbered).values()))
-    )
-
-
-@pytest.mark.parametrize("style", ["clinic", "severe"])
-def test_true_laminae_of_simulated_spines_raise_no_finding_and_one_mistake_about_one(style):
-    from LaminaSegmentationLib.simulation import style_named
-    from LaminaSegmentationLib.simulation.anatomy import draw_spine
-    from LaminaSegmentationLib.simulation.bones import lamina_surface
-    from LaminaSegmentationLib.simulation.scan import to_ras
-
-    drawn = style_named("clinic")
-    if style == "severe":
-        drawn = dataclasses.replace(drawn, cobb_mean=60.0, cobb_sd=0.0)
-    for seed in range(20):
-        spine = draw_spine(np.random.default_rng([seed, 0x1A31]), drawn)
-        sides = ((-1, "L"), (1, "R"))
-        points = {v.name + letter: to_ras(lamina_surface(v, side)) for v in spine.vertebrae for side, letter in sides}
-        assert findings(points) == []
-        deeper = findings(shifted(points, "T8R", 0, 12, 0))
-        assert [key[:2] for key in deeper] == [("sagittal", "T8R")]
-        assert [key[0] for key in findings(exchanged(points, "L2L", "L2R"))] == ["swapped"]
