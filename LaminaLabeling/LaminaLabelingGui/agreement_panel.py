@@ -159,7 +159,9 @@ class AgreementPanel:
         difference = self.work.differenceOf(self.session.selected)
         text = ""
         if difference is not None and difference.difference is not None:
-            text = _("{name}: {distance:.1f} mm apart; the first is blue, the second pink.")
+            text = _(
+                "{name}: {distance:.1f} mm apart. The first is blue, the second pink; the list that you edit is green."
+            )
             text = text.format(name=difference.name, distance=difference.distance_mm)
         elif difference is not None:
             text = f"{difference.name}: {state_text(difference.state)}"

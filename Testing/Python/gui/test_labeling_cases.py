@@ -8,8 +8,10 @@ from case_tools import answer, fill_folder, names, open_case, place, rater_in, w
 from labeling_tools import SPACING, spine_positions
 
 from LaminaLabelingLib.anatomy import SLOTS
+from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.files import read_markups, write_markups
 from LaminaLabelingLib.laminae import LaminaSet
+from LaminaLabelingLib.markups import to_node
 
 
 @pytest.fixture
@@ -140,8 +142,44 @@ def test_another_raters_labels_are_shown_to_look_at_only(slicer, user, folder):
     assert shown.GetLocked()
     assert shown.GetNumberOfDefinedControlPoints() == 34
     assert user.laminae.positions() == {}
+    kept = [shown, *(shown.GetNthDisplayNode(index) for index in range(shown.GetNumberOfDisplayNodes()))]
+    assert len(kept) > 1 and not any(node.GetSaveWithScene() for node in kept)
+    displays = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLMarkupsDisplayNode")
     user.ui.otherRaterComboBox.setCurrentIndex(0)
     assert slicer.mrmlScene.GetFirstNodeByName("scan1 bert (read only)") is None
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLMarkupsDisplayNode") == displays - len(kept) + 1
+
+
+def result_on(slicer, scan, name="result"):
+    """A list as a segmentation of the scan leaves it."""
+    from LaminaLabelingGui.appearance import belongToScan
+
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name)
+    to_node(LaminaSet.from_positions(spine_positions(), review="unreviewed", source="detected"), node)
+    belongToScan(scan, node)
+    return node
+
+
+def test_a_result_on_the_open_case_is_reviewed_in_the_case(slicer, user, folder):
+    open_case(user, 0)
+    list_of_case = user.session.listNode
+    user.widget.review(result_on(slicer, user.session.scanNode))
+    assert user.widget.logic.cases.name == "scan1"
+    assert user.session.listNode is list_of_case
+    assert user.laminae.positions().keys() == spine_positions().keys()
+    assert user.session.selected == "L1L"  # of equally sure ones a lumbar one first: these are missed most
+    with pytest.raises(LaminaError, match="holds labels already"):
+        user.widget.review(result_on(slicer, user.session.scanNode, "again"))
+    user.key("Ctrl+Z")
+    assert user.laminae.positions() == {}
+
+
+def test_a_result_on_another_scan_does_not_get_into_the_case(slicer, user, folder):
+    open_case(user, 0)
+    other = slicer.util.addVolumeFromArray(np.zeros((4, 4, 4), np.uint8))
+    with pytest.raises(LaminaError, match="another scan"):
+        user.widget.review(result_on(slicer, other))
+    assert user.laminae.positions() == {}
 
 
 def test_the_time_is_written_when_a_case_is_left(user, folder):

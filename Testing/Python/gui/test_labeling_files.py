@@ -41,6 +41,24 @@ def test_every_format_comes_back(user, tmp_path, ending, within_mm):
     assert user.laminae.positions() == {}
 
 
+@pytest.mark.parametrize("ending", [".csv", ".nrrd", ".seg.nrrd"])
+def test_a_scan_that_was_flipped_comes_back_with_its_sides(user, tmp_path, ending):
+    """Which side a label volume's marks are on is judged in the axes that the user chose, not in the file's."""
+    user.session.labeling.reset(LAMINAE)
+    user.press(user.ui.flipButton)
+    user.session.labeling.reset(user.laminae.swapped_sides())
+    expected = user.laminae.positions()
+    path = tmp_path / f"laminae{ending}"
+    user.widget.scanPanel.exportFile(path)
+    user.session.labeling.reset(LaminaSet())
+    user.widget.scanPanel.importFile(str(path))
+    found = user.laminae.positions()
+    assert found.keys() == expected.keys()
+    for name, point in expected.items():
+        assert np.abs(np.subtract(found[name], point)).max() <= max(SPACING)
+    user.press(user.ui.flipButton)
+
+
 def test_an_export_does_not_overwrite_unasked(host, user, tmp_path):
     path = tmp_path / "laminae.csv"
     path.write_text("mine")
