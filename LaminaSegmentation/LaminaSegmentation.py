@@ -1,13 +1,9 @@
 """Finds the laminae in a 3D ultrasound scan of the spine: the module that Slicer loads.
 
-This file declares and wires. The computation is the command ``lamina segment`` of ``LaminaSegmentationLib``, run in a
-child process.
+This file declares and wires. The computation is the command ``lamina`` of ``LaminaSegmentationLib``, run in a child
+process; the parts of the panel are in ``LaminaSegmentationGui``.
 """
 
-import subprocess
-import time
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -29,10 +25,18 @@ from slicer.util import VTKObservationMixin
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.markups import from_node
 from LaminaSegmentationGui import result_nodes, scan_export
-from LaminaSegmentationLib.model_list import shipped_card, shipped_models
-from LaminaSegmentationLib.worker import SegmentationJob, overall_fraction, seconds_left
-
-POLL_MILLISECONDS = 100
+from LaminaSegmentationGui.batch_panel import BatchPanel
+from LaminaSegmentationGui.batch_work import BatchWork
+from LaminaSegmentationGui.installation import Installation
+from LaminaSegmentationGui.job_timer import POLL_MILLISECONDS
+from LaminaSegmentationGui.models import Models
+from LaminaSegmentationGui.preview_panel import PreviewPanel
+from LaminaSegmentationGui.preview_work import PreviewWork
+from LaminaSegmentationGui.segment_panel import SegmentPanel
+from LaminaSegmentationGui.segment_work import SegmentWork
+from LaminaSegmentationGui.settings_panel import SettingsPanel
+from LaminaSegmentationGui.train_panel import TrainPanel
+from LaminaSegmentationGui.train_work import TrainWork
 
 
 class LaminaSegmentation(ScriptedLoadableModule):
@@ -68,7 +72,7 @@ class LaminaSegmentationParameterNode:
 
 
 class LaminaSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """The panel: shows the settings, starts the logic, and shows what it reports."""
+    """The panel: makes its parts and keeps them, the parameter node and the scene together."""
 
     def __init__(self, parent=None):
         ScriptedLoadableModuleWidget.__init__(self, parent)
@@ -76,8 +80,6 @@ class LaminaSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.logic = None
         self._parameterNode = None
         self._parameterNodeGuiTag = None
-        self._result = None
-        self._started, self._stage = 0.0, ""
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
@@ -86,45 +88,41 @@ class LaminaSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
 
-        self.logic = LaminaSegmentationLogic()
-        self.ui.modelComboBox.addItems(self.logic.modelNames())
-        self.showCard()
-        self._timer = qt.QTimer()
-        self._timer.setInterval(POLL_MILLISECONDS)
-        self._timer.timeout.connect(self.onTimer)
-
-        # The wrapper connects the other two. These are edited freely, or filled while running, which it cannot do.
-        self.ui.axesComboBox.currentTextChanged.connect(self.onAxesChanged)
-        self.ui.modelComboBox.currentTextChanged.connect(self.onModelChanged)
-        self.ui.applyButton.clicked.connect(self.onApplyButton)
-        self.ui.reviewButton.clicked.connect(self.onReviewButton)
+        self.logic = logic = LaminaSegmentationLogic()
+        settings = lambda: self._parameterNode  # noqa: E731 - the node changes with the scene
+        self.segmentPanel = SegmentPanel(self.ui, logic, settings)
+        self.previewPanel = PreviewPanel(self.ui.previewCollapsibleButton, logic, settings)
+        self.batchPanel = BatchPanel(self.ui.batchCollapsibleButton, logic, settings)
+        self.trainPanel = TrainPanel(self.ui.trainCollapsibleButton, logic)
+        self.settingsPanel = SettingsPanel(self.ui, logic)
+        self.panels = (self.segmentPanel, self.previewPanel, self.batchPanel, self.trainPanel, self.settingsPanel)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.initializeParameterNode()
 
     def cleanup(self):
-        self._timer.stop()
-        self.logic.cancel()
+        for panel in self.panels:
+            panel.cancel("")
         self.setParameterNode(None)
         self.removeObservers()
 
     def enter(self):
         self.initializeParameterNode()
+        self.settingsPanel.enter()
+        self.trainPanel.enter()
 
     def exit(self):
-        self.setParameterNode(None)  # a running segmentation goes on
+        self.setParameterNode(None)  # what runs goes on
 
     def onSceneStartClose(self, caller, event):
         self.setParameterNode(None)
-        self._result = None
-        self._showIdle(_("Canceled, because the scene was closed.") if self.logic.isRunning else "")
-        self.logic.cancel()
+        self.segmentPanel.forget()
+        for panel in (self.segmentPanel, self.previewPanel):  # folders and trainings do not need the scene
+            panel.cancel(_("Canceled, because the scene was closed.") if panel.isRunning else "")
 
     def onSceneEndClose(self, caller, event):
         if self.parent.isEntered:
             self.initializeParameterNode()
-
-    # Settings
 
     def initializeParameterNode(self):
         self.setParameterNode(self.logic.getParameterNode())
@@ -142,138 +140,54 @@ class LaminaSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
             self.onParameterNodeModified()
 
     def onParameterNodeModified(self, caller=None, event=None):
-        if self.ui.axesComboBox.currentText != self._parameterNode.axes:
-            self.ui.axesComboBox.setCurrentText(self._parameterNode.axes)
-        if self._parameterNode.model:
-            self.ui.modelComboBox.setCurrentText(self._parameterNode.model)
-        self._updateApplyButton()
-
-    def onAxesChanged(self, text):
-        if self._parameterNode:
-            self._parameterNode.axes = text.strip()
-
-    def onModelChanged(self, text):
-        self.showCard()
-        if self._parameterNode:
-            self._parameterNode.model = text
-
-    def showCard(self):
-        """Say in the model's own words what it was trained on and what it is for."""
-        self.ui.cardLabel.setText(self.logic.modelDescription(self.ui.modelComboBox.currentText))
-
-    # Running
-
-    def onApplyButton(self):
-        """Start, or cancel what runs: the button is both."""
-        if self.logic.isRunning:
-            self.logic.cancel()
-            self._showIdle(_("Canceled."))
-            return
-        settings = self._parameterNode
-        self._started, self._stage = time.monotonic(), _("Starting...")
-        self.ui.progressBar.setFormat(self._stage)
-        self.ui.progressBar.setValue(0)
-        self.ui.resultLabel.setText("")
-        self._setRunning(True)
-        with self._endingOnError():
-            self.logic.start(
-                settings.inputVolume, settings.axes or "auto", settings.model, settings.engine, self.onEvent
-            )
-            self._timer.start()
-            self._updateApplyButton()
-
-    def onTimer(self):
-        with self._endingOnError():
-            markupsNode = self.logic.poll()
-            if markupsNode is not None:
-                self._result = markupsNode
-                self._showIdle(self.logic.resultText)
-
-    def onReviewButton(self):
-        with slicer.util.tryWithErrorDisplay(_("The result could not be opened.")):
-            self.logic.review(self._result)
-
-    def onEvent(self, event):
-        """Show one event of the computation in the progress bar: the stage, and how long it will still take."""
-        if event["event"] not in ("stage", "progress"):
-            return
-        if event["event"] == "stage":
-            self._stage = event["text"]
-        fraction = overall_fraction(event["stage"], event.get("fraction", 0.0))
-        self.ui.progressBar.setValue(round(100 * fraction))
-        left = seconds_left(time.monotonic() - self._started, fraction)
-        text = _("{stage} (about {seconds} s left)").format(stage=self._stage, seconds=left and max(1, round(left)))
-        self.ui.progressBar.setFormat(self._stage if left is None else text)
-
-    @contextmanager
-    def _endingOnError(self):
-        """Show an exception, end what runs, and leave the sentence in the result line."""
-        with slicer.util.tryWithErrorDisplay(_("The laminae could not be found.")):
-            try:
-                yield
-            except Exception as error:
-                self.logic.cancel()
-                self._showIdle(str(error))
-                raise
-
-    def _showIdle(self, text):
-        self._timer.stop()
-        self.ui.resultLabel.setText(text)
-        self._setRunning(False)
-
-    def _setRunning(self, running):
-        self.ui.progressBar.setVisible(running)
-        self.ui.inputsCollapsibleButton.setEnabled(not running)
-        self.ui.advancedCollapsibleButton.setEnabled(not running)
-        self.ui.applyButton.setText(_("Cancel") if running else _("Apply"))
-        self._updateApplyButton()
-        self.ui.reviewButton.setEnabled(
-            not running and self._result is not None and self._result.GetScene() is not None
-        )
-
-    def _updateApplyButton(self):
-        ready = self.logic.isRunning or bool(self._parameterNode and self._parameterNode.inputVolume)
-        self.ui.applyButton.setEnabled(ready)
-        self.ui.applyButton.setToolTip(_("Find the laminae in the volume.") if ready else _("Load a volume first."))
+        self.segmentPanel.applySettings(self._parameterNode)
+        self.previewPanel.applySettings(self._parameterNode)
 
 
 class LaminaSegmentationLogic(ScriptedLoadableModuleLogic):
-    """Finds the laminae of volume nodes. Everything the panel does can be done with it from a script.
-
-    Example, which waits for the result::
+    """Everything that the panel does can be done with it from a script; this waits for the result::
 
         markupsNode = LaminaSegmentationLogic().process(slicer.util.getNode("scan"))
+
+    Attributes
+    ----------
+    installation : Installation
+        The Python that computes.
+    models : Models
+        The models that can be chosen.
+    segmentation : SegmentWork
+        The laminae of one volume.
+    preview : PreviewWork
+        The preprocessing of a volume, and what was corrected by hand.
+    batch : BatchWork
+        A folder of scans.
+    training : TrainWork
+        A training run.
     """
 
     def __init__(self, program=None):
         """Use another ``program`` than this Python's ``-m LaminaSegmentationLib`` for the child process if given."""
         ScriptedLoadableModuleLogic.__init__(self)
-        self._program = program
-        self._job = None
-        self._volumeNode = None
-        self.resultText = ""
+        self.installation = Installation()
+        self.installation.program = program
+        self.models = Models()
+        self.segmentation = SegmentWork(self.installation, self.models)
+        self.preview = PreviewWork(self.installation, self.models)
+        self.batch = BatchWork(self.installation, self.models)
+        self.training = TrainWork(self.installation, self.models)
 
     def getParameterNode(self):
         return LaminaSegmentationParameterNode(super().getParameterNode())
 
-    def modelNames(self):
-        """Return the names of the models that can be chosen."""
-        return shipped_models()
-
-    @staticmethod
-    def modelDescription(name):
-        """Return what a model's card says about it in plain words."""
-        card = shipped_card(name)
-        return "\n".join(str(card[key]) for key in ("title", "description") if card.get(key))
-
-    def requirements(self):
-        """Return the Python packages that the computation needs."""
-        return slicer.packaging.load_requirements(Path(__file__).parent / "Resources" / "requirements.txt")
-
     @property
     def isRunning(self):
         """Whether a segmentation has been started and has neither ended nor been canceled."""
-        return self._job is not None
+        return self.segmentation.isRunning
+
+    @property
+    def resultText(self):
+        """What the last segmentation found, in sentences."""
+        return self.segmentation.resultText
 
     def process(self, volumeNode, axes="auto", model="", engine="auto", onEvent=None):
         """Find the laminae and wait for them; the application stays responsive. Return the new markups node."""
@@ -284,55 +198,17 @@ class LaminaSegmentationLogic(ScriptedLoadableModuleLogic):
         return markupsNode
 
     def start(self, volumeNode, axes, model, engine, onEvent):
-        """Start to find the laminae of ``volumeNode``; then call :meth:`poll` until it returns a node.
-
-        ``onEvent`` is called with the events of the command ``lamina segment --json``, each a dict.
-        Raises LaminaError with a sentence for the user if it cannot be started.
-        """
-        if self.isRunning:
-            raise LaminaError(_("A segmentation is running: wait for it, or cancel it first."))
-        self.ensurePackages()
-        self._volumeNode = volumeNode
-        self._job = SegmentationJob(onEvent, self._program)
-        try:
-            self.exportVolume(volumeNode, self._job.scan_path)
-            self._job.start(axes, model, engine)
-        except Exception:
-            self.cancel()
-            raise
+        """Start to find the laminae, with the corrections of the preprocessing; see :meth:`SegmentWork.start`."""
+        corrections = self.preview.corrections(volumeNode)
+        self.segmentation.start(volumeNode, axes, model, engine, onEvent, corrections)
 
     def poll(self):
         """Pass on what has happened; return the new markups node at the end, and None before."""
-        try:
-            result = self._job.poll()
-        except Exception:
-            self.cancel()
-            raise
-        if result is None:
-            return None
-        self._job = None
-        if slicer.mrmlScene.GetNodeByID(self._volumeNode.GetID() or "") is not self._volumeNode:
-            raise LaminaError(_("The volume was removed from the scene meanwhile, so the result was dropped."))
-        self.resultText = result_nodes.describe(result)
-        return self.addResult(self._volumeNode, result)
+        return self.segmentation.poll()
 
     def cancel(self):
-        """End what runs, if anything does. The scene stays as it was."""
-        if self._job is not None:
-            self._job.cancel()
-        self._job = None
-
-    def ensurePackages(self):
-        """Install the Python packages that the computation needs, after asking; raise LaminaError without them."""
-        required = self.requirements()
-        try:
-            slicer.packaging.pip_ensure(required, requester=_("Lamina Segmentation"))
-        except RuntimeError as error:
-            raise LaminaError(_("The Python packages were not installed: {error}").format(error=error)) from error
-        except subprocess.CalledProcessError as error:  # after a dialog with pip's log
-            raise LaminaError(_("The Python packages could not be installed: is the computer online?")) from error
-        if not slicer.packaging.pip_check(required):  # in testing mode nothing is installed, and nothing raised
-            raise LaminaError(_("Python packages are missing: {names}").format(names=", ".join(map(str, required))))
+        """End the segmentation that runs, if one does. The scene stays as it was."""
+        self.segmentation.cancel()
 
     exportVolume = staticmethod(scan_export.exportVolume)
     addResult = staticmethod(result_nodes.addResult)
@@ -340,8 +216,6 @@ class LaminaSegmentationLogic(ScriptedLoadableModuleLogic):
     @staticmethod
     def review(markupsNode):
         """Open a result in LaminaLabeling at the first lamina that needs a person."""
-        if markupsNode is None or markupsNode.GetScene() is None:
-            raise LaminaError(_("The result is no longer in the scene: press Apply again."))
         slicer.util.selectModule("LaminaLabeling")
         slicer.modules.LaminaLabelingWidget.review(markupsNode)
 
@@ -361,9 +235,9 @@ class LaminaSegmentationTest(ScriptedLoadableModuleTest):
     def test_findsLaminae(self):
         """Most laminae of a simulated scan that no model has seen are found within 5 mm of where they are."""
         logic = LaminaSegmentationLogic()
-        if not slicer.packaging.pip_check(logic.requirements()):
+        if not slicer.packaging.pip_check(logic.installation.requirements()):
             # A Slicer that has just been built: testing mode installs nothing, so the module must say what it needs.
-            self.assertRaisesRegex(LaminaError, "packages", logic.ensurePackages)
+            self.assertRaisesRegex(LaminaError, "packages", logic.installation.ensurePackages)
             return
         volumeNode, truth = self.simulatedScan()
         markupsNode = logic.process(volumeNode)

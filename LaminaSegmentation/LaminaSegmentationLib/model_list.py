@@ -34,14 +34,16 @@ def shipped_card(name: str) -> dict:
     -------
     dict
     """
-    for folder in _model_folders():
-        try:
-            card = json.loads((folder / name / "card.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if isinstance(card, dict):
-            return card
-    return {}
+    return next(filter(None, (card_of(folder / name) for folder in _model_folders())), {})
+
+
+def card_of(folder: Path) -> dict:
+    """Return the card of the model in a folder, an empty one if it cannot be read."""
+    try:
+        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return card if isinstance(card, dict) else {}
 
 
 def _model_folders() -> tuple[Path, ...]:

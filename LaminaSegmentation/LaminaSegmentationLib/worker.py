@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -91,12 +91,13 @@ def seconds_left(elapsed: float, fraction: float) -> float | None:
     return elapsed * (1.0 - fraction) / fraction if fraction >= 0.05 else None
 
 
-def child_environment() -> dict[str, str]:
-    """Return the environment of the child: this process's own, with both libraries on its ``PYTHONPATH``."""
+def child_environment(environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment of a child: the given one or this process's, with both libraries on ``PYTHONPATH``."""
     folders = [str(Path(LaminaLabelingLib.__file__).parents[1]), str(Path(__file__).parents[1])]
-    inherited = os.environ.get("PYTHONPATH")
+    variables = os.environ if environment is None else environment
+    inherited = variables.get("PYTHONPATH")
     return {
-        **os.environ,
+        **variables,
         "PYTHONPATH": os.pathsep.join(folders + ([inherited] if inherited else [])),
         "PYTHONUTF8": "1",  # the JSON lines are UTF-8 on every system
         "PYTHONUNBUFFERED": "1",  # a line is there as soon as it is written
@@ -118,11 +119,20 @@ class LaminaCommand:
     program : sequence of str or None
         What is run before the arguments; None is this Python's ``-m LaminaSegmentationLib`` (in Slicer,
         ``sys.executable`` is PythonSlicer).
+    environment : mapping of str to str or None
+        The variables that the child gets, the path of the libraries added; None is this process's own. Another Python
+        must not get Slicer's, which name Slicer's own libraries.
     """
 
-    def __init__(self, on_event: Callable[[dict], None], program: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        on_event: Callable[[dict], None],
+        program: Sequence[str] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self._on_event = on_event
         self._program = list(program) if program is not None else [sys.executable, "-m", "LaminaSegmentationLib"]
+        self._environment = child_environment(environment)
         self._process: subprocess.Popen | None = None
         self._events_read = 0
         self._last: dict | None = None
@@ -157,7 +167,7 @@ class LaminaCommand:
                     stdout=stdout,
                     stderr=stderr,
                     cwd=self.folder,
-                    env=child_environment(),
+                    env=self._environment,
                     **_own_process_group(),
                 )
         except OSError as error:
@@ -305,7 +315,7 @@ class SegmentationJob:
     ----------
     on_event : callable
         See `LaminaCommand`. Warnings are passed on as well as collected in the result.
-    program : sequence of str or None
+    program, environment
         See `LaminaCommand`.
 
     Examples
@@ -317,10 +327,15 @@ class SegmentationJob:
     ...     time.sleep(0.1)
     """
 
-    def __init__(self, on_event: Callable[[dict], None], program: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        on_event: Callable[[dict], None],
+        program: Sequence[str] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self._on_event = on_event
         self._warnings: list[str] = []
-        self._command = LaminaCommand(self._receive, program)
+        self._command = LaminaCommand(self._receive, program, environment)
 
     @property
     def scan_path(self) -> Path:
@@ -332,13 +347,17 @@ class SegmentationJob:
         """Whether the child has been started and not yet ended."""
         return self._command.is_running
 
-    def start(self, axes: str = "auto", model: str = "", engine: str = "auto") -> None:
+    def start(
+        self, axes: str = "auto", model: str = "", engine: str = "auto", corrections: Mapping | None = None
+    ) -> None:
         """Start the segmentation of the scan at `scan_path`.
 
         Parameters
         ----------
         axes, model, engine : str
             The options of ``lamina segment``; an empty model is the command's own default.
+        corrections : mapping, optional
+            Corrections of the preprocessing, as ``lamina segment --corrections`` reads them from a file.
 
         Raises
         ------
@@ -346,7 +365,13 @@ class SegmentationJob:
             If the command cannot be run.
         """
         arguments = ["segment", self.scan_path.name, "-o", "result", "--axes", axes, "--engine", engine, "--json"]
-        self._command.start(arguments + (["--model", model] if model else []))
+        if model:
+            arguments += ["--model", model]
+        if corrections:
+            path = self._command.folder / "corrections.json"
+            path.write_text(json.dumps(corrections), encoding="utf-8")
+            arguments += ["--corrections", path.name]
+        self._command.start(arguments)
 
     def poll(self) -> SegmentationResult | None:
         """Deliver the events since the last call, and the result once there is one.

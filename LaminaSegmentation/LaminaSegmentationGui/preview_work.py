@@ -1,0 +1,11 @@
+"""To be written."""
+
+
+class PreviewWork:
+    def __init__(self, installation, models):
+        self._installation, self._models = installation, models
+
+    isRunning = False
+
+    def corrections(self, volumeNode):
+        return None

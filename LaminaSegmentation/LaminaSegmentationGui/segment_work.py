@@ -1,0 +1,84 @@
+"""Finding the laminae of a volume of the scene, in a child process."""
+
+import slicer
+from slicer.i18n import tr as _
+
+from LaminaLabelingLib.errors import LaminaError
+from LaminaSegmentationGui import result_nodes
+from LaminaSegmentationGui.installation import SEGMENT
+from LaminaSegmentationGui.scan_export import exportVolume
+from LaminaSegmentationLib.worker import SegmentationJob
+
+
+class SegmentWork:
+    """Runs ``lamina segment`` on a volume and adds what it finds to the scene.
+
+    Parameters
+    ----------
+    installation : Installation
+    models : Models
+    """
+
+    def __init__(self, installation, models):
+        self._installation, self._models = installation, models
+        self.job = None
+        self._volumeNode = None
+        self.resultText = ""
+
+    @property
+    def isRunning(self):
+        """Whether a segmentation has been started and has neither ended nor been canceled."""
+        return self.job is not None
+
+    def start(self, volumeNode, axes, model, engine, onEvent, corrections=None):
+        """Start to find the laminae of ``volumeNode``; then call :meth:`poll` until it returns a node.
+
+        Parameters
+        ----------
+        volumeNode : vtkMRMLScalarVolumeNode
+        axes, engine : str
+            As ``lamina segment`` takes them.
+        model : str
+            A name of the list of models; empty for the first one.
+        onEvent : callable
+            Called with the events of the command ``lamina segment --json``, each a dict.
+        corrections : dict, optional
+            Of the preprocessing, made by hand; see ``LaminaSegmentationLib.preprocessing.corrections``.
+
+        Raises
+        ------
+        LaminaError
+            With a sentence for the user if it cannot be started.
+        """
+        if self.isRunning:
+            raise LaminaError(_("A segmentation is running: wait for it, or cancel it first."))
+        self._installation.ensurePackages(SEGMENT)
+        self._volumeNode = volumeNode
+        self.job = SegmentationJob(onEvent, **self._installation.how(SEGMENT))
+        try:
+            exportVolume(volumeNode, self.job.scan_path)
+            self.job.start(axes, self._models.argumentOf(model), engine, corrections)
+        except Exception:
+            self.cancel()
+            raise
+
+    def poll(self):
+        """Pass on what has happened; return the new markups node at the end, and None before."""
+        try:
+            result = self.job.poll()
+        except Exception:
+            self.cancel()
+            raise
+        if result is None:
+            return None
+        self.job = None
+        if slicer.mrmlScene.GetNodeByID(self._volumeNode.GetID() or "") is not self._volumeNode:
+            raise LaminaError(_("The volume was removed from the scene meanwhile, so the result was dropped."))
+        self.resultText = result_nodes.describe(result)
+        return result_nodes.addResult(self._volumeNode, result)
+
+    def cancel(self):
+        """End what runs, if anything does. The scene stays as it was."""
+        if self.job is not None:
+            self.job.cancel()
+        self.job = None

@@ -1,0 +1,17 @@
+"""To be written."""
+
+
+class TrainPanel:
+    def __init__(self, section, logic, settings=None):
+        self.logic = logic
+
+    isRunning = False
+
+    def cancel(self, text):
+        pass
+
+    def applySettings(self, settings):
+        pass
+
+    def enter(self):
+        pass

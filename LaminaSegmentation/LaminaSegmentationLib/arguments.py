@@ -1,0 +1,234 @@
+"""The options of the `lamina` commands. Nothing heavy is imported: `lamina --help` must not wait."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from . import DEFAULT_MODEL, __version__
+
+_EPILOG = """examples:
+  lamina demo -o demo                               see it work on a simulated scan
+  lamina segment scan.nrrd -o results               find the laminae of a scan in patient axes
+  lamina segment scan.mha --axes RIA -o results     the same for a scan in the tracker's axes
+  lamina simulate -n 70 --seed 1000000 --split 50,10,10 -o data
+  lamina train --data data/dataset.json -o model    train a network on labelled scans
+  lamina evaluate --data data/dataset.json -o scores    score a model on labeled scans
+
+Results are for research, not for diagnosis. Help on one command: lamina segment --help
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    root = argparse.ArgumentParser(
+        prog="lamina",
+        description="Find the laminae of the spine in 3D ultrasound scans.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    root.add_argument("--version", action="version", version=f"lamina {__version__}")
+    commands = root.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    def command(name: str, summary: str, details: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(
+            name, help=summary, description=details, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        )
+        added.add_argument("--json", action="store_true", help="print one JSON object a line, for other programs")
+        added.add_argument("--verbose", action="store_true", help="print the log to the terminal")
+        return added
+
+    def output(to: argparse.ArgumentParser, what: str) -> None:
+        to.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help=what)
+        to.add_argument("--force", action="store_true", help="write into a folder that is not empty, replacing files")
+
+    def model(to: argparse.ArgumentParser) -> None:
+        to.add_argument("--model", default=DEFAULT_MODEL, help="name of a shipped model, or the folder of one")
+        to.add_argument(
+            "--engine",
+            default="auto",
+            help="what runs the network: auto, openvino or tensorflow; auto takes TensorFlow where there is an NVIDIA "
+            "GPU, else OpenVINO",
+        )
+
+    segment = command(
+        "segment",
+        "find the laminae in a scan",
+        "Find the laminae in one reconstructed 3D ultrasound scan. Writes a point list that opens in 3D Slicer on the "
+        "scan (laminae.mrk.json), a table, a segmentation, the spinous process column, a picture and a summary.",
+    )
+    segment.add_argument("scan", type=Path, help="the scan: .nrrd, .nhdr, .mha, .mhd, .nii or .nii.gz")
+    segment.add_argument(
+        "--axes",
+        default="auto",
+        help="which way the file's i, j and k axes run in the patient: one letter of R L A P S I for each, such as "
+        "RIA; auto reads the file's directions and refuses those that cannot be a patient's",
+    )
+    model(segment)
+    segment.add_argument("--steps", action="store_true", help="also draw each preprocessing step (preprocessing.png)")
+    segment.add_argument("--threads", type=int, default=None, help="CPU threads of the network; all when left out")
+    output(segment, "folder for the results")
+
+    demo = command(
+        "demo",
+        "see it work on a simulated scan",
+        "Simulate a scan that the model was not trained on, find its laminae and compare them with the truth.",
+    )
+    demo.add_argument("--seed", type=int, default=2026, help="which simulated patient: 0 to 999999")
+    demo.add_argument("--style", default="clinic", help="kind of simulated scan: clinic, varied, portable or clear")
+    demo.add_argument("--spacing", type=float, default=0.38, help="voxel size in mm")
+    model(demo)
+    output(demo, "folder for the scan and the results")
+
+    simulate = command(
+        "simulate",
+        "make simulated scans with true laminae",
+        "Simulate freehand ultrasound scans of scoliotic spines, with the true position of every lamina.",
+    )
+    simulate.add_argument("-n", "--number", type=int, default=1, help="how many scans")
+    simulate.add_argument(
+        "--seed", type=int, required=True, help="seed of the first scan; use 1000000 or more for training"
+    )
+    simulate.add_argument("--style", default="clinic", help="kind of scan: clinic, varied, portable or clear")
+    simulate.add_argument("--spacing", type=float, default=0.38, help="voxel size in mm")
+    simulate.add_argument(
+        "--split", default=None, metavar="A,B,C", help="share of training, validation and test scans, such as 50,10,10"
+    )
+    output(simulate, "folder for the scans and dataset.json")
+
+    split = command(
+        "split",
+        "split a list of labelled scans by patient",
+        "Split the scans of a JSON file (a list of image, label and patient) into training, validation and test scans. "
+        "All scans of a patient, follow-ups too, come into the same list.",
+    )
+    split.add_argument("--data", type=Path, required=True, help="the JSON file; a dataset.json is split anew")
+    split.add_argument("--ratio", default="50,10,10", metavar="A,B,C", help="training, validation and test scans")
+    split.add_argument("--seed", type=int, default=0, help="another seed gives another split")
+    split.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the dataset.json to write")
+    split.add_argument("--force", action="store_true", help="replace the file if it exists")
+
+    train = command(
+        "train",
+        "train a network on labelled scans",
+        "Train the 3D U-net on labelled or simulated scans and write a model that 'lamina segment --model DIR' uses.",
+    )
+    source = train.add_mutually_exclusive_group(required=True)
+    source.add_argument("--data", type=Path, help="a dataset.json with the lists training and validation")
+    source.add_argument("--simulated", type=int, metavar="N", help="train on N simulated scans made on the way")
+    train.add_argument("--seed", type=int, default=1_000_000, help="first seed of simulated scans, 1000000 or more")
+    train.add_argument("--validation", type=int, default=8, help="simulated scans that choose the best epoch")
+    train.add_argument("--style", default="clinic", help="kind of simulated scan")
+    train.add_argument("--name", default="custom", help="name of the new model")
+    train.add_argument(
+        "--preset", default="default", help="network: 8, 16 or 32 (feature maps; small, default, large), paper (64)"
+    )
+    train.add_argument("--loss", default="dice", help="dice, wbce, dice+wbce, centroid or lamina_dice")
+    train.add_argument(
+        "--monitor",
+        choices=("val_loss", "val_d3d", "val_missed", "val_false"),
+        default="val_loss",
+        help="what chooses the best epoch: the validation loss, or on the validation scans the distance of the true "
+        "laminae to the found ones, how many are missed, or how many found ones are false",
+    )
+    train.add_argument(
+        "--normalization", choices=("batch", "instance", "group"), default=None, help="else the preset's"
+    )
+    train.add_argument("--momentum", type=float, default=None, help="of batch normalization; else the preset's")
+    train.add_argument("--output-bias", type=float, default=None, help="of the last layer at first; else the preset's")
+    train.add_argument(
+        "--recalibrate",
+        type=int,
+        default=0,
+        metavar="N",
+        help="estimate the statistics of batch normalization over N training scans before each validation",
+    )
+    train.add_argument("--batch-size", type=int, default=1, help="scans a step, on each device")
+    train.add_argument("--devices", type=int, default=1, help="GPUs that share each step (backend jax or tensorflow)")
+    train.add_argument("--steps", type=int, default=None, help="steps an epoch; one for each scan when left out")
+    train.add_argument("--training-seed", type=int, default=0, help="initial weights, order and augmentation")
+    train.add_argument(
+        "--precision",
+        choices=("float32", "mixed_bfloat16"),
+        default=None,
+        help="of the hidden layers; when left out, mixed_bfloat16 on a GPU and float32 on a CPU. On CPUs with "
+        "AVX-512 BF16 or AMX, mixed_bfloat16 is 2.5 times faster with the backend torch",
+    )
+    train.add_argument(
+        "--start-from", default=None, metavar="MODEL", help="begin with the weights of a model, not with random ones"
+    )
+    train.add_argument("--resume", action="store_true", help="go on with the run in the output folder")
+    train.add_argument("--epochs", type=int, default=200, help="how often the training scans are gone through")
+    train.add_argument("--learning-rate", type=float, default=1e-4, help="step size of Adam")
+    train.add_argument("--schedule", default="constant", help="learning rate over time: constant or cosine")
+    train.add_argument("--crop-rows", type=int, default=None, help="train on stretches of this many rows (CPU)")
+    train.add_argument("--augment", action="store_true", help="shift, gain, noise and drop-out beside the flips")
+    train.add_argument("--max-minutes", type=float, default=None, help="stop after this time, keeping the best epoch")
+    train.add_argument("--cache", type=Path, default=None, help="folder that keeps the prepared scans for the next run")
+    train.add_argument("--workers", type=int, default=1, help="processes that prepare scans")
+    train.add_argument("--backend", default=None, help="Keras backend: tensorflow, jax or torch (the fastest on a CPU)")
+    output(train, "folder for the model and the training log")
+    evaluate = command(
+        "evaluate",
+        "score a model on labeled scans",
+        "Find the laminae of labeled scans and compare them with the truth. Writes metrics.json, metrics.csv with a "
+        "row for each scan, box plots, and a picture of each scan that marks what was missed and what is false.",
+    )
+    evaluate.add_argument("--data", type=Path, required=True, help="a dataset.json, as lamina simulate writes it")
+    evaluate.add_argument(
+        "--split", choices=("training", "validation", "test"), default="test", help="which of its lists is scored"
+    )
+    evaluate.add_argument(
+        "--stage",
+        choices=("network", "named"),
+        default="network",
+        help="what is judged: the components of the network's map, or the laminae that lamina segment makes of them, "
+        "their sides and names included",
+    )
+    model(evaluate)
+    evaluate.add_argument("--threads", type=int, default=None, help="CPU threads of the network; all when left out")
+    evaluate.add_argument("--cache", type=Path, default=None, help="folder that keeps the prepared scans")
+    output(evaluate, "folder for the scores and pictures")
+
+    experiment = command(
+        "experiment",
+        "compare the losses as the paper does",
+        "Train the paper's three networks and two rivals with several seeds, score them on test scans, test what is "
+        "significant, and write Table I beside the paper's. The same command goes on where it was ended.",
+    )
+    _experiment_arguments(experiment)
+    output(experiment, "folder of the experiment; one that is not finished is gone on with")
+    return root
+
+
+def _experiment_arguments(to: argparse.ArgumentParser) -> None:
+    """Add the options of ``lamina experiment``; what is None depends on --miniature, see experiment_command."""
+    to.formatter_class = argparse.HelpFormatter
+    to.add_argument("--miniature", action="store_true", help="a trial within minutes whose figures mean nothing")
+    to.add_argument("--data", type=Path, help="a dataset.json with three lists of scans, instead of simulated ones")
+    to.add_argument("--scans", type=int, help="simulated scans, all together (70)")
+    to.add_argument("--split", metavar="A,B,C", help="share of training, validation and test scans (50,10,10)")
+    to.add_argument("--seed", type=int, default=1_000_000, help="first seed of training and validation scans (1000000)")
+    to.add_argument("--test-seed", type=int, default=700_000, help="first seed of the test scans (700000)")
+    to.add_argument("--style", default="clinic", help="kind of simulated scan (clinic)")
+    to.add_argument("--spacing", type=float, help="voxel size of simulated scans in mm (0.38)")
+    to.add_argument("--arms", metavar="LIST", help="dice, wbce, centroid, lamina_dice, dice_by_d3d (all)")
+    to.add_argument("--training-seeds", metavar="LIST", help="one training of each loss for each of them (0,1,2)")
+    to.add_argument("--preset", help="network: paper, default, 32, 16 or 8 (paper)")
+    to.add_argument("--width", type=int, help="maps of the first stage in place of the preset's (16; the paper: 64)")
+    to.add_argument("--epochs", type=int, help="how often the training scans are gone through (200)")
+    to.add_argument("--steps", type=int, help="steps an epoch (one for each training scan)")
+    to.add_argument("--crop-rows", type=int, help="train on stretches of this many rows (whole grids)")
+    to.add_argument("--learning-rate", type=float, help="step size of Adam (0.0001)")
+    to.add_argument("--backend", help="Keras backend: tensorflow, jax or torch (the fastest on a CPU)")
+    to.add_argument(
+        "--precision",
+        choices=("float32", "mixed_bfloat16"),
+        help="of the hidden layers (mixed_bfloat16 with an NVIDIA GPU, else float32)",
+    )
+    to.add_argument("--jobs", type=int, default=1, help="trainings at once, each in a process of its own (1)")
+    to.add_argument("--workers", type=int, default=1, help="processes that prepare scans (1)")
+    to.add_argument("--max-minutes", type=float, help="end this call after that time; the next one goes on")
+    to.add_argument("--cache", type=Path, help="folder that keeps prepared scans for other commands, too")
+    to.add_argument("--publish", metavar="ARM", help="write the best network of an arm as a model")
+    to.add_argument("--name", default="experiment-unet", help="name of that model (experiment-unet)")
