@@ -20,21 +20,10 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
-from LaminaLabelingGui import appearance, lists, sample_data
-from LaminaLabelingGui.agreement_panel import AgreementPanel
-from LaminaLabelingGui.agreement_work import AgreementWork
-from LaminaLabelingGui.case_panel import CasePanel
-from LaminaLabelingGui.case_work import CaseWork
-from LaminaLabelingGui.edit_panel import EditPanel
-from LaminaLabelingGui.scan_panel import ScanPanel
-from LaminaLabelingGui.session import LabelingSession
-from LaminaLabelingGui.shortcuts import Shortcuts
-from LaminaLabelingGui.startup import onStartup
-from LaminaLabelingGui.views import SLAB_TYPES, LabelingViews
+from LaminaLabelingGui import parts
+from LaminaLabelingGui.views import SLAB_TYPES
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.guidance import ORDERS
-from LaminaLabelingLib.laminae import Lamina, LaminaSet
-from LaminaLabelingLib.markups import from_node, to_node
 
 
 class LaminaLabeling(ScriptedLoadableModule):
@@ -52,7 +41,7 @@ class LaminaLabeling(ScriptedLoadableModule):
             "of scans, and compares raters. F1 shows the keys."
         )
         self.parent.acknowledgementText = ""  # Slicer's default thanks others
-        slicer.app.connect("startupCompleted()", onStartup)
+        slicer.app.connect("startupCompleted()", lambda: parts.onStartup())
 
 
 @parameterNodeWrapper
@@ -100,15 +89,15 @@ class LaminaLabelingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         uiWidget.setMRMLScene(slicer.mrmlScene)
 
         self.logic = logic = LaminaLabelingLogic()
-        self.views = LabelingViews()
+        self.views = parts.LabelingViews()
         settings = lambda: self._parameterNode  # noqa: E731 - the node changes with the scene
-        self.editPanel = EditPanel(self.ui, logic.session, self.views, settings)
-        self.scanPanel = ScanPanel(self.ui, logic.session, logic.cases, self.views, settings, self.editPanel.say)
-        self.casePanel = CasePanel(self.ui, logic.session, logic.cases, self.onCaseOpened)
-        self.agreementPanel = AgreementPanel(
+        self.editPanel = parts.EditPanel(self.ui, logic.session, self.views, settings)
+        self.scanPanel = parts.ScanPanel(self.ui, logic.session, logic.cases, self.views, settings, self.editPanel.say)
+        self.casePanel = parts.CasePanel(self.ui, logic.session, logic.cases, self.onCaseOpened)
+        self.agreementPanel = parts.AgreementPanel(
             self.ui, logic.session, logic.agreement, self.views, self.casePanel, self.onCaseOpened
         )
-        self.shortcuts = Shortcuts({**self.editPanel.actions(), **self.casePanel.actions()})
+        self.shortcuts = parts.Shortcuts({**self.editPanel.actions(), **self.casePanel.actions()})
         self.ui.newListButton.clicked.connect(self.onNewList)
 
         scene = slicer.mrmlScene
@@ -176,7 +165,7 @@ class LaminaLabelingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeAdded(self, caller, event, node):
         """Choose a scan that is loaded while there is none; once its voxels are there."""
-        if self._parameterNode and not slicer.mrmlScene.IsBatchProcessing() and lists.isScan(node):
+        if self._parameterNode and not slicer.mrmlScene.IsBatchProcessing() and parts.lists.isScan(node):
             qt.QTimer.singleShot(0, self.chooseMissing)
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
@@ -268,8 +257,8 @@ class LaminaLabelingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if markupsNode is not None:
             try:
                 session.open(markupsNode, self._parameterNode.scan)
-                appearance.projectInCoronalViews(markupsNode)
-                appearance.showOnly(markupsNode, session.scanNode)
+                parts.appearance.projectInCoronalViews(markupsNode)
+                parts.appearance.showOnly(markupsNode, session.scanNode)
             except LaminaError as error:  # any point list can be chosen: not a failure, but a sentence
                 session.problem = str(error)
         self.agreementPanel.scanChanged()
@@ -327,17 +316,17 @@ class LaminaLabelingLogic(ScriptedLoadableModuleLogic):
 
     def __init__(self):
         ScriptedLoadableModuleLogic.__init__(self)
-        self.session = LabelingSession()
-        self.cases = CaseWork(self.session)
-        self.agreement = AgreementWork(self.session, self.cases)
+        self.session = parts.LabelingSession()
+        self.cases = parts.CaseWork(self.session)
+        self.agreement = parts.AgreementWork(self.session, self.cases)
 
-    latestList = staticmethod(lists.latestList)
-    scanOf = staticmethod(lists.scanOf)
-    firstScan = staticmethod(lists.firstScan)
-    newList = staticmethod(lists.newList)
-    show = staticmethod(lists.show)
-    style = staticmethod(appearance.style)
-    replaceOnScan = staticmethod(appearance.replaceOnScan)
+    latestList = parts.later("lists", "latestList")
+    scanOf = parts.later("lists", "scanOf")
+    firstScan = parts.later("lists", "firstScan")
+    newList = parts.later("lists", "newList")
+    show = parts.later("lists", "show")
+    style = parts.later("appearance", "style")
+    replaceOnScan = parts.later("appearance", "replaceOnScan")
 
     def getParameterNode(self):
         return LaminaLabelingParameterNode(super().getParameterNode())
@@ -357,11 +346,13 @@ class LaminaLabelingTest(ScriptedLoadableModuleTest):
 
     def openSample(self):
         logic = LaminaLabelingLogic()
-        volumeNode = sample_data.load()[0]
+        volumeNode = parts.sample_data.load()[0]
         logic.session.open(logic.newList(volumeNode), volumeNode)
         return logic
 
     def test_placesChecksAndTakesBack(self):
+        from LaminaLabelingLib.markups import from_node
+
         session = self.openSample().session
         session.select("T6L")
         right = session.placeOf("T6R")
@@ -377,6 +368,8 @@ class LaminaLabelingTest(ScriptedLoadableModuleTest):
         self.assertEqual(list(from_node(session.listNode).positions()), ["T6L"])
 
     def test_reviewsAResult(self):
+        from LaminaLabelingLib.laminae import Lamina, LaminaSet
+
         logic = self.openSample()
         session = logic.session
         found = [Lamina("L4L", (0.0, 0.0, 0.0), "unreviewed", "detected", 0.95)]
@@ -389,6 +382,9 @@ class LaminaLabelingTest(ScriptedLoadableModuleTest):
         self.assertEqual([session.laminae[name].review for name in ("L4L", "L4R")], ["placed", "absent"])
 
     def test_findsTheLatestList(self):
+        from LaminaLabelingLib.laminae import Lamina, LaminaSet
+        from LaminaLabelingLib.markups import to_node
+
         logic = LaminaLabelingLogic()
         self.assertIsNone(logic.latestList())
         markupsNode = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "scan laminae")

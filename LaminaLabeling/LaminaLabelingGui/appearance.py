@@ -47,9 +47,14 @@ def styleReadOnly(markupsNode, color=_READ_ONLY):
 
 def projectInCoronalViews(markupsNode):
     """Show the points that lie off the slice in the coronal views too, fainter, by a second display node for these."""
+    projectInViews(markupsNode, "Coronal")
+
+
+def projectInViews(markupsNode, orientation):
+    """Show the points that lie off the slice in the views of an orientation too; see `projectInCoronalViews`."""
     views = slicer.util.getNodesByClass("vtkMRMLSliceNode")
-    coronal = [node.GetID() for node in views if node.GetOrientation().startswith("Coronal")]
-    if not coronal or markupsNode.GetNumberOfDisplayNodes() > 1:
+    chosen = [node.GetID() for node in views if node.GetOrientation().startswith(orientation)]
+    if not chosen or markupsNode.GetNumberOfDisplayNodes() > 1:
         return
     main = markupsNode.GetDisplayNode()
     projected = slicer.mrmlScene.AddNewNodeByClass(main.GetClassName())
@@ -58,7 +63,7 @@ def projectInCoronalViews(markupsNode):
     projected.SetSliceProjection(True)
     projected.SetSliceProjectionUseFiducialColor(True)
     projected.SetSliceProjectionOpacity(0.8)
-    for viewId in coronal:
+    for viewId in chosen:
         projected.AddViewNodeID(viewId)
     markupsNode.AddAndObserveDisplayNodeID(projected.GetID())
 
@@ -90,10 +95,10 @@ def showOnly(markupsNode, volumeNode):
 
 
 def companionsOf(volumeNode):
-    """Return the markups and segmentation nodes that belong to a scan."""
+    """Return the markups, segmentation and model nodes that belong to a scan."""
     nodes = [
         node
-        for className in ("vtkMRMLMarkupsNode", "vtkMRMLSegmentationNode")
+        for className in ("vtkMRMLMarkupsNode", "vtkMRMLSegmentationNode", "vtkMRMLModelNode")
         for node in slicer.util.getNodesByClass(className)
     ]
     return [node for node in nodes if node.GetNodeReference(SCAN_REFERENCE) is volumeNode]

@@ -118,14 +118,7 @@ class CaseWork:
             self.warnings.append(self._doubt)
 
     def _load(self, path):
-        if not path.is_file():
-            raise LaminaError(_('The scan "{name}" is gone: refresh the folder.').format(name=path.name))
-        try:
-            volumeNode = slicer.util.loadVolume(str(path), {"show": False})
-        except RuntimeError as error:
-            raise LaminaError(
-                _('The scan "{name}" cannot be read: it is damaged or not a 3D volume.').format(name=path.name)
-            ) from error
+        volumeNode = scan_nodes.loadScan(path)
         self._nodes.append(volumeNode)
         return volumeNode
 

@@ -65,7 +65,7 @@ def sentenceIn(label):
         label.setText(str(error))
 
 
-def ask(text, buttons, safe):
+def ask(text, buttons, safe, title=None):
     """Ask the user a question with buttons of our own.
 
     Parameters
@@ -74,6 +74,8 @@ def ask(text, buttons, safe):
     buttons : sequence of (key, text)
     safe : key
         The answer that changes nothing: for Escape, and where nobody can be asked (Slicer's testing mode).
+    title : str, optional
+        Of the window; else the name of the module LaminaLabeling.
 
     Returns
     -------
@@ -83,7 +85,7 @@ def ask(text, buttons, safe):
         return safe
     box = qt.QMessageBox(slicer.util.mainWindow())
     box.setIcon(qt.QMessageBox.Question)
-    box.setWindowTitle(_("Lamina Labeling"))
+    box.setWindowTitle(title or _("Lamina Labeling"))
     box.setText(text)
     made = {key: box.addButton(label, qt.QMessageBox.AcceptRole) for key, label in buttons}
     box.setEscapeButton(made[safe])

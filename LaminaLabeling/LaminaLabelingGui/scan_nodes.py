@@ -81,6 +81,21 @@ def volumeOf(volumeNode, code=""):
     return Volume(array, matrix @ orientation.ira_to_ijk(code, array.shape), code, volumeNode.GetName())
 
 
+def loadScan(path):
+    """Load a scan from its file without showing it; return its node.
+
+    Raises LaminaError if the file is gone, or cannot be read.
+    """
+    if not path.is_file():
+        raise LaminaError(_('The scan "{name}" is gone: refresh the folder.').format(name=path.name))
+    try:
+        return slicer.util.loadVolume(str(path), {"show": False})
+    except RuntimeError as error:
+        raise LaminaError(
+            _('The scan "{name}" cannot be read: it is damaged or not a 3D volume.').format(name=path.name)
+        ) from error
+
+
 # Patient axes
 
 

@@ -20,8 +20,11 @@ _RESOURCES = Path(__file__).parents[1] / "Resources"
 _FILES = {SEGMENT: ("requirements.txt",), TRAIN: ("requirements.txt", "requirements-training.txt")}
 _SETTING = "LaminaUltrasound/Python"
 
-DOWNLOAD_MB = {SEGMENT: 100, TRAIN: 700}
-"""About what pip downloads, in megabytes; measured, see docs/segmentation.md."""
+DOWNLOAD_MB = {"Linux": (100, 590), "Windows": (115, 380), "Darwin": (65, 260)}
+"""What pip downloads for Python 3.12 beside what Slicer brings, for segmenting and for training in addition, in MB.
+
+Measured with ``pip download`` in November 2026 (OpenVINO 2026.4.1, TensorFlow 2.21.0).
+"""
 
 
 class Installation:
@@ -192,9 +195,12 @@ def installQuestion(missing, purpose):
         SEGMENT: _("Finding laminae needs {count} Python packages, about {size} MB to download."),
         TRAIN: _("Training needs {count} Python packages, TensorFlow among them: about {size} MB to download."),
     }[purpose]
+    names = {requirement.name for requirement in missing}
+    sizes = DOWNLOAD_MB.get(platform.system(), DOWNLOAD_MB["Linux"])
+    size = ("openvino" in names or purpose == SEGMENT) * sizes[0] + (purpose == TRAIN) * sizes[1]
     return "\n\n".join(
         (
-            what.format(count=len(missing), size=DOWNLOAD_MB[purpose]),
+            what.format(count=len(missing), size=size),
             _("They are installed into this Slicer once. Nothing about your scans is sent. Install them now?"),
             *filter(None, [trainingNote() if purpose == TRAIN else ""]),
         )

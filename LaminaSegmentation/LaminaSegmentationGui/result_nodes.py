@@ -10,6 +10,7 @@ from slicer.i18n import tr as _
 from LaminaLabeling import LaminaLabelingLogic
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.markups import curve_to_node, to_node
+from LaminaSegmentationGui import preview_nodes
 
 
 def addResult(volumeNode, result):
@@ -26,7 +27,7 @@ def addResult(volumeNode, result):
     """
     name = volumeNode.GetName()
     # First, since it may fail, and nothing must then be left behind.
-    segmentation = _segmentation(name, result.segmentation)
+    segmentation = _segmentation(volumeNode, result.segmentation)
     laminae = _newNode("vtkMRMLMarkupsFiducialNode", _("{name} laminae").format(name=name))
     column = _newNode("vtkMRMLMarkupsCurveNode", _("{name} spinous column").format(name=name))
     to_node(result.laminae, laminae)
@@ -54,6 +55,9 @@ def describe(result):
     lines = [text + "."]
     if engine := result.summary.get("engine"):
         lines.append(_("Computed by {engine}.").format(engine=engine))
+    if corrected := result.summary.get("corrected"):
+        titles = preview_nodes.titles()
+        lines.append(_("Corrected by hand: {parts}.").format(parts=", ".join(titles[part] for part in corrected)))
     return "\n".join([*lines, *(_("Warning: {text}").format(text=text) for text in result.warnings)])
 
 
@@ -80,11 +84,11 @@ def _region(name, region):
     return node
 
 
-def _segmentation(name, content):
+def _segmentation(volumeNode, content):
     """Return the segmentation that the command wrote, None if there is none."""
     if not content:
         return None
-    node = _newNode("vtkMRMLSegmentationNode", _("{name} lamina segmentation").format(name=name))
+    node = _newNode("vtkMRMLSegmentationNode", _("{name} lamina segmentation").format(name=volumeNode.GetName()))
     with tempfile.TemporaryDirectory(prefix="lamina-") as folder:
         path = Path(folder) / "laminae.seg.nrrd"
         path.write_bytes(content)
@@ -93,6 +97,8 @@ def _segmentation(name, content):
         if not reader.ReadData(node):
             slicer.mrmlScene.RemoveNode(node)
             raise LaminaError(_("The segmentation that was computed cannot be read."))
+    # The file holds no more than its segments; whoever edits them has the whole scan to do so.
+    node.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
     node.CreateDefaultDisplayNodes()
     node.SetDisplayVisibility(False)
     return node

@@ -52,6 +52,10 @@ class SegmentPanel:
         fillCombo(self.ui.modelComboBox, [(name, name) for name in self.logic.models.names()], current)
         self.onModel()
 
+    def chooseModel(self, name):
+        """Choose a model of the list."""
+        self.ui.modelComboBox.setCurrentIndex(self.ui.modelComboBox.findData(name))
+
     def onAxes(self, text):
         """Remember the axes, which may be typed."""
         if settings := self._settings():

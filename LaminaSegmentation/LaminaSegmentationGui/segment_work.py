@@ -7,7 +7,7 @@ from LaminaLabelingLib.errors import LaminaError
 from LaminaSegmentationGui import result_nodes
 from LaminaSegmentationGui.installation import SEGMENT
 from LaminaSegmentationGui.scan_export import exportVolume
-from LaminaSegmentationLib.worker import SegmentationJob
+from LaminaSegmentationLib.segmentation_job import SegmentationJob
 
 
 class SegmentWork:
@@ -23,6 +23,7 @@ class SegmentWork:
         self._installation, self._models = installation, models
         self.job = None
         self._volumeNode = None
+        self._found = None
         self.resultText = ""
 
     @property
@@ -63,15 +64,18 @@ class SegmentWork:
             raise
 
     def poll(self):
-        """Pass on what has happened; return the new markups node at the end, and None before."""
-        try:
-            result = self.job.poll()
-        except Exception:
-            self.cancel()
-            raise
-        if result is None:
+        """Pass on what has happened; return the new markups node at the end, and None before.
+
+        The result is read in one call and added to the scene in the next, so that the interface does not wait for both.
+        """
+        if self._found is None:
+            try:
+                self._found = self.job.poll()
+            except Exception:
+                self.cancel()
+                raise
             return None
-        self.job = None
+        result, self._found, self.job = self._found, None, None
         if slicer.mrmlScene.GetNodeByID(self._volumeNode.GetID() or "") is not self._volumeNode:
             raise LaminaError(_("The volume was removed from the scene meanwhile, so the result was dropped."))
         self.resultText = result_nodes.describe(result)
@@ -81,4 +85,4 @@ class SegmentWork:
         """End what runs, if anything does. The scene stays as it was."""
         if self.job is not None:
             self.job.cancel()
-        self.job = None
+        self.job = self._found = None

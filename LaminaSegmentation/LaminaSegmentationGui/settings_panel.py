@@ -16,10 +16,12 @@ class SettingsPanel:
     ----------
     ui : namespace of widgets
     logic : LaminaSegmentationLogic
+    chooseModel : callable
+        Called with the name of a model that was added.
     """
 
-    def __init__(self, ui, logic):
-        self.ui, self.logic = ui, logic
+    def __init__(self, ui, logic, chooseModel):
+        self.ui, self.logic, self._chooseModel = ui, logic, chooseModel
         self._command, self._path = None, ""
         self._device = {}
         self._timer = JobTimer(_("This Python could not be checked."), self.onChecked, self.onFailure)
@@ -55,8 +57,7 @@ class SettingsPanel:
     def addModel(self, folder):
         """Add a model to the list and choose it."""
         with slicer.util.tryWithErrorDisplay(_("The model could not be added.")):
-            name = self.logic.models.add(folder)
-            self.ui.modelComboBox.setCurrentIndex(self.ui.modelComboBox.findData(name))
+            self._chooseModel(self.logic.models.add(folder))
 
     def removeModel(self):
         """Take the chosen model off the list; its files stay."""

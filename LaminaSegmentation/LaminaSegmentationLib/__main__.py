@@ -17,6 +17,7 @@ _ACTIONS = {
     "demo": ("commands", "demo"),
     "evaluate": ("evaluation", "evaluate"),
     "experiment": ("experiment_command", "experiment"),
+    "preprocess": ("preprocess_command", "preprocess"),
     "segment": ("commands", "run_segment"),
     "simulate": ("commands", "simulate"),
     "split": ("dataset_command", "split"),
@@ -24,9 +25,16 @@ _ACTIONS = {
 }
 """Module and function of each command."""
 
+_OF_FOLDERS = {"segment": ("batch_command", "segment_folder")}
+"""Those of commands that are given a folder of scans instead of a scan."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; return 0, 2 for what the user can put right, 1 for a defect, or 130 when interrupted."""
+    """Run a command and return its exit code.
+
+    It is 0, 2 for what the user can put right, 1 for a defect, 130 when interrupted, and 3 when some scans of a folder
+    could not be done; the last only for people: machines read it in the event ``result``.
+    """
     options = parser().parse_args(arguments)
     # What ends the process from outside ends it in order, like Ctrl-C: nothing half-written stays.
     before = signal.signal(signal.SIGTERM, _interrupt)
@@ -34,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         set_up_logging(options.verbose)
         # Only now: `lamina --help` must not wait for NumPy and its like.
-        module, function = _ACTIONS[options.command]
+        module, function = _action(options)
         action = getattr(importlib.import_module(f".{module}", __package__), function)
         result = action(options, console)
     except LaminaError as error:
@@ -59,8 +67,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     finally:
         signal.signal(signal.SIGTERM, before)
+    code = result.pop("exit_code", 0)
     console.emit("result", **result)
-    return 0
+    return 0 if options.json else code
+
+
+def _action(options) -> tuple[str, str]:
+    """Return module and function of the command."""
+    if options.command in _OF_FOLDERS and (options.scan.is_dir() or options.resume):
+        if options.corrections:
+            raise LaminaError("--corrections are those of one scan; give the scan, not a folder.")
+        return _OF_FOLDERS[options.command]
+    return _ACTIONS[options.command]
 
 
 def _interrupt(number, frame) -> None:

@@ -11,6 +11,7 @@ _EPILOG = """examples:
   lamina demo -o demo                               see it work on a simulated scan
   lamina segment scan.nrrd -o results               find the laminae of a scan in patient axes
   lamina segment scan.mha --axes RIA -o results     the same for a scan in the tracker's axes
+  lamina segment scans -o results                   the same for all scans of a folder
   lamina simulate -n 70 --seed 1000000 --split 50,10,10 -o data
   lamina train --data data/dataset.json -o model    train a network on labelled scans
   lamina evaluate --data data/dataset.json -o scores    score a model on labeled scans
@@ -51,23 +52,65 @@ def parser() -> argparse.ArgumentParser:
             "GPU, else OpenVINO",
         )
 
+    def axes(to: argparse.ArgumentParser, more: str = "") -> None:
+        to.add_argument(
+            "--axes",
+            default="auto",
+            help="which way the file's i, j and k axes run in the patient: one letter of R L A P S I for each, such "
+            "as RIA; auto reads the file's directions and refuses those that cannot be a patient's" + more,
+        )
+
+    def corrections(to: argparse.ArgumentParser) -> None:
+        to.add_argument(
+            "--corrections",
+            type=Path,
+            metavar="FILE",
+            help="JSON file of what was put right by hand in the preprocessing of this scan: points column and "
+            "top_layer, box region, in RAS mm, as lamina preprocess writes them",
+        )
+
     segment = command(
         "segment",
-        "find the laminae in a scan",
+        "find the laminae in a scan or in a folder of scans",
         "Find the laminae in one reconstructed 3D ultrasound scan. Writes a point list that opens in 3D Slicer on the "
-        "scan (laminae.mrk.json), a table, a segmentation, the spinous process column, a picture and a summary.",
+        "scan (laminae.mrk.json), a table, a segmentation, the spinous process column, a picture and a summary. Given "
+        "a folder, the same for each scan in it, in a folder of its own, with results.html, results.csv and "
+        "summary.json about all of them; scans that fail are listed there, the others are finished, and the exit code "
+        "is 3 instead of 0 (with --json it is 0, and the result counts what failed).",
     )
-    segment.add_argument("scan", type=Path, help="the scan: .nrrd, .nhdr, .mha, .mhd, .nii or .nii.gz")
     segment.add_argument(
-        "--axes",
-        default="auto",
-        help="which way the file's i, j and k axes run in the patient: one letter of R L A P S I for each, such as "
-        "RIA; auto reads the file's directions and refuses those that cannot be a patient's",
+        "scan", type=Path, help="the scan (.nrrd, .nhdr, .mha, .mhd, .nii or .nii.gz), or a folder of scans"
     )
+    axes(segment, "; in a folder it takes the axes that LaminaLabeling keeps beside a scan")
     model(segment)
+    corrections(segment)
     segment.add_argument("--steps", action="store_true", help="also draw each preprocessing step (preprocessing.png)")
+    segment.add_argument(
+        "--crop-segmentation",
+        action="store_true",
+        help="write laminae.seg.nrrd only as large as its segments, not on the whole grid of the scan",
+    )
     segment.add_argument("--threads", type=int, default=None, help="CPU threads of the network; all when left out")
+    segment.add_argument(
+        "--resume", action="store_true", help="of a folder: go on with an earlier run, leaving out what it has done"
+    )
     output(segment, "folder for the results")
+
+    preprocess = command(
+        "preprocess",
+        "show the preprocessing of a scan",
+        "Prepare one scan for the network and stop there. Writes what each step found (preprocessing.json), a picture "
+        "of the steps (preprocessing.png) and the volume that the network would see (prepared.nrrd). The parts column, "
+        "top_layer and region of preprocessing.json can be put right and given to --corrections.",
+    )
+    preprocess.add_argument("scan", type=Path, help="the scan (.nrrd, .nhdr, .mha, .mhd, .nii or .nii.gz)")
+    axes(preprocess)
+    preprocess.add_argument(
+        "--model", default=DEFAULT_MODEL, help="name of a shipped model, or the folder of one: each has its own steps"
+    )
+    corrections(preprocess)
+    preprocess.add_argument("--no-picture", action="store_true", help="leave out preprocessing.png, which is quicker")
+    output(preprocess, "folder for the results")
 
     demo = command(
         "demo",
@@ -99,10 +142,24 @@ def parser() -> argparse.ArgumentParser:
     split = command(
         "split",
         "split a list of labelled scans by patient",
-        "Split the scans of a JSON file (a list of image, label and patient) into training, validation and test scans. "
-        "All scans of a patient, follow-ups too, come into the same list.",
+        "Split the scans of a JSON file (a list of image, label and patient), or of a folder in which they were "
+        "labeled, into training, validation and test scans. All scans of a patient, follow-ups too, come into the same "
+        "list.",
     )
-    split.add_argument("--data", type=Path, required=True, help="the JSON file; a dataset.json is split anew")
+    scans = split.add_mutually_exclusive_group(required=True)
+    scans.add_argument("--data", type=Path, help="the JSON file; a dataset.json is split anew")
+    scans.add_argument(
+        "--cases", type=Path, metavar="DIR", help="a folder of scans that were labeled in LaminaLabeling"
+    )
+    split.add_argument("--rater", default="", help="whose labels of --cases are taken: a rater's name, or consensus")
+    split.add_argument(
+        "--list",
+        type=Path,
+        metavar="FILE",
+        help='CSV table with the columns scan, patient and use: codes of patients with several scans, and "no" for '
+        "scans of --cases to leave out",
+    )
+    split.add_argument("--quick", action="store_true", help="do not read the scans of --cases to check their labels")
     split.add_argument("--ratio", default="50,10,10", metavar="A,B,C", help="training, validation and test scans")
     split.add_argument("--seed", type=int, default=0, help="another seed gives another split")
     split.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the dataset.json to write")
@@ -166,6 +223,14 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--max-minutes", type=float, default=None, help="stop after this time, keeping the best epoch")
     train.add_argument("--cache", type=Path, default=None, help="folder that keeps the prepared scans for the next run")
     train.add_argument("--workers", type=int, default=1, help="processes that prepare scans")
+    train.add_argument("--estimate", action="store_true", help="only say how long it would take on this computer")
+    train.add_argument(
+        "--control",
+        type=Path,
+        metavar="FILE",
+        help="end in order once the word pause (only the state for --resume is kept) or stop (the model of the best "
+        "epoch is written) is written into this file",
+    )
     train.add_argument("--backend", default=None, help="Keras backend: tensorflow, jax or torch (the fastest on a CPU)")
     output(train, "folder for the model and the training log")
     evaluate = command(

@@ -158,7 +158,13 @@ def check_range(name: str, value: float, low: float, high: float) -> None:
         raise LaminaError(f"{name} is {value}; give a value from {low} to {high}.")
 
 
-def write_results(volume: Volume, result: Segmentation, folder: Path, truth: LaminaSet | None = None) -> dict[str, str]:
+def write_results(
+    volume: Volume,
+    result: Segmentation,
+    folder: Path,
+    truth: LaminaSet | None = None,
+    crop_segmentation: bool = False,
+) -> dict[str, str]:
     """Write the files of a segmentation into a folder; return their paths by kind."""
     from .pictures import draw_overlay
 
@@ -171,7 +177,7 @@ def write_results(volume: Volume, result: Segmentation, folder: Path, truth: Lam
     }
     write_markups(result.laminae, folder / files["laminae"])
     write_csv(result.laminae, folder / files["table"])
-    write_segmentation(result.laminae, volume, folder / files["segmentation"])
+    write_segmentation(result.laminae, volume, folder / files["segmentation"], crop_segmentation)
     write_curve(result.column, folder / files["column"])
     draw_overlay(volume, result.laminae, folder / files["overlay"], result.prepared, truth, title=volume.name)
     return files
@@ -191,6 +197,7 @@ def summarize(volume: Volume, result: Segmentation, model: Any) -> dict:
         "named": not result.laminae.is_provisional,
         "region": region_of(volume, result.prepared.box),
         "column_contrast": round(result.prepared.column.contrast, 4),
+        "corrected": list(result.prepared.corrected),
         "rejected_candidates": [
             {"position_ras_mm": [round(float(x), 3) for x in candidate.position], "why": why}
             for candidate, why in result.localization.rejected
@@ -216,6 +223,7 @@ def run_segment(arguments: argparse.Namespace, console: Console) -> dict:
     from .engines import check_engine
     from .models import load_model
     from .pictures import draw_steps
+    from .preprocessing import read_corrections
 
     folder = arguments.output
     # What can be wrong is checked before the slow part: the scan first, since it is what the user thinks of first.
@@ -223,23 +231,32 @@ def run_segment(arguments: argparse.Namespace, console: Console) -> dict:
         stopwatch = Stopwatch(console)
         with stopwatch.stage("read"):
             volume = read_volume(arguments.scan, arguments.axes)
+        corrections = read_corrections(arguments.corrections) if arguments.corrections else None
         model = load_model(arguments.model)
         check_engine(arguments.engine, arguments.threads)
         with output_folder(folder, arguments.force):
-            result = segment(volume, model, arguments.engine, stopwatch=stopwatch, threads=arguments.threads)
+            result = segment(
+                volume,
+                model,
+                arguments.engine,
+                stopwatch=stopwatch,
+                threads=arguments.threads,
+                corrections=corrections,
+            )
             summary = summarize(volume, result, model)
             with staged(folder, arguments.force) as temporary:
                 with stopwatch.stage("write"):
-                    files = write_results(volume, result, temporary)
+                    files = write_results(volume, result, temporary, crop_segmentation=arguments.crop_segmentation)
                     if arguments.steps:
                         files["steps"] = "preprocessing.png"
                         draw_steps(volume, result.prepared, temporary / files["steps"])
-                _finish_summary(summary, stopwatch, files, temporary)
+                finish_summary(summary, stopwatch, files, temporary)
     console.table(f"{volume.name}: {summary['result']}", result_rows(summary, folder))
     return {**summary, "files": {kind: str(folder / name) for kind, name in summary["files"].items()}}
 
 
-def _finish_summary(summary: dict, stopwatch: Stopwatch, files: dict[str, str], folder: Path) -> None:
+def finish_summary(summary: dict, stopwatch: Stopwatch, files: dict[str, str], folder: Path) -> None:
+    """Write ``summary.json`` with the seconds of each stage and the files that were written."""
     summary["seconds"] = {name: round(value, 3) for name, value in stopwatch.seconds.items()}
     summary["files"] = {**files, "summary": "summary.json"}
     write_json(summary, folder / "summary.json")
@@ -251,11 +268,19 @@ def result_rows(summary: dict, folder: Path) -> list[tuple[str, str]]:
     return [
         ("Model", f"{summary['model']['name']} {summary['model']['version']} (research use only)"),
         ("Engine", summary["engine"]),
+        *_corrected_row(summary),
         ("Sides", f"left and right as the file's axes say ({summary['axes']}); check them"),
         *((f"Time: {name}", f"{value:.2f} s") for name, value in seconds.items()),
         ("Time: all", f"{sum(seconds.values()):.2f} s"),
         ("Files", f"{folder}{os.sep}: " + ", ".join(summary["files"].values())),
     ]
+
+
+def _corrected_row(summary: dict) -> list[tuple[str, str]]:
+    from .preprocessing.corrections import PARTS
+
+    names = [PARTS[part] for part in summary.get("corrected", ())]
+    return [("By hand", ", ".join(names))] if names else []
 
 
 def score(truth: LaminaSet, laminae: LaminaSet) -> dict:
@@ -306,7 +331,7 @@ def demo(arguments: argparse.Namespace, console: Console) -> dict:
                 write_markups(scan.truth, temporary / "truth.mrk.json", name="Simulated truth")
                 files = write_results(volume, result, temporary, scan.truth)
             files = {"scan": "scan.nrrd", "truth": "truth.mrk.json", **files}
-            _finish_summary(summary, stopwatch, files, temporary)
+            finish_summary(summary, stopwatch, files, temporary)
     error = summary["mean_error_mm"]
     rows = [
         ("Laminae found", f"{summary['found']} of {len(scan.truth.positions())} (within {MATCHING_GATE_MM:g} mm)"),

@@ -136,13 +136,15 @@ class Console(Progress):
         if self.machine:
             return
         from rich.console import Console as Terminal
+        from rich.markup import escape
         from rich.table import Table
 
-        table = Table(title=title, title_justify="left", show_header=False)
+        # The name of a file may hold brackets, which are no markup.
+        table = Table(title=escape(title), title_justify="left", show_header=False)
         table.add_column(style="bold")
         table.add_column(overflow="fold")
         for name, value in rows:
-            table.add_row(name, value)
+            table.add_row(escape(name), escape(value))
         Terminal().print(table)
 
 

@@ -1,4 +1,7 @@
-"""``lamina split``: a list of labeled scans in, a dataset file with training, validation and test lists out."""
+"""``lamina split``: labeled scans in, a dataset file with training, validation and test lists out.
+
+The scans come from a list in a JSON file, or from a folder in which a rater has labeled them.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from LaminaLabelingLib.case_files import FolderFiles
 from LaminaLabelingLib.errors import LaminaError
 
+from .case_dataset import LabeledCase, labeled_cases
+from .case_list import read_case_list
 from .commands import parse_split, write_json
 from .console import Console
 from .dataset_file import SPLITS, check_dataset, read_json, split_by_patient
@@ -20,6 +26,8 @@ def split(arguments: argparse.Namespace, console: Console) -> dict:
     if target.exists() and not arguments.force:
         raise LaminaError(f"'{target.name}' already exists; choose another with -o, or add --force to replace it.")
     ratio = parse_split(arguments.ratio)
+    if arguments.cases is not None:
+        return _split_cases(arguments, ratio, console)
     content = read_json(arguments.data)
     entries = _scans(content, arguments.data.name)
     lists = split_by_patient(entries, ratio, arguments.seed)
@@ -34,6 +42,63 @@ def split(arguments: argparse.Namespace, console: Console) -> dict:
     patients = len({entry.get("patient", index) for index, entry in enumerate(entries)})
     console.say(f"{len(entries)} scans of {patients} patients in {target}: " + _text(counts))
     return {"scans": counts, "patients": patients, "files": {"dataset": str(target)}}
+
+
+def _split_cases(arguments: argparse.Namespace, ratio: tuple[int, int, int], console: Console) -> dict:
+    """Split the scans of a folder that a rater has labeled; those that cannot be used are told and left out."""
+    if not arguments.rater:
+        raise LaminaError("--cases needs --rater: whose labels are to be taken, such as --rater consensus.")
+    listed = read_case_list(arguments.list) if arguments.list is not None else None
+    total = len(FolderFiles.of(arguments.cases).scans)
+    found = labeled_cases(arguments.cases, arguments.rater, listed, not arguments.quick)
+    cases = []
+    for case in console.track(found, total, "Looking at scans"):
+        cases.append(case)
+        _tell(case, console)
+    used = [case for case in cases if case.is_used]
+    if not used:
+        raise LaminaError(
+            f"None of the {len(cases)} scans can be used: label some as '{arguments.rater}', and save the labels."
+        )
+    folder = arguments.output.resolve().parent
+    folder.mkdir(parents=True, exist_ok=True)
+    lists = split_by_patient([case.entry(folder) for case in used], ratio, arguments.seed)
+    dataset = {
+        "name": arguments.cases.resolve().name,
+        "rater": arguments.rater,
+        "split": {"ratio": list(ratio), "seed": arguments.seed},
+        **lists,
+    }
+    check_dataset(dataset, arguments.output)
+    write_json(dataset, arguments.output)
+    counts = {name: len(lists[name]) for name in SPLITS}
+    patients = len({case.patient for case in used})
+    console.say(f"{len(used)} scans of {patients} patients in {arguments.output}: " + _text(counts))
+    names = {case.entry(folder)["image"]: case.name for case in used}
+    return {
+        "scans": counts,
+        "left_out": len(cases) - len(used),
+        "patients": patients,
+        "lists": {names[entry["image"]]: split for split in SPLITS for entry in lists[split]},
+        "files": {"dataset": str(arguments.output)},
+    }
+
+
+def _tell(case: LabeledCase, console: Console) -> None:
+    """Report a case: to a person only if there is something to say."""
+    text = case.problem or "; ".join(case.notes)
+    state = "unusable" if case.problem else "usable" if case.wanted else "left out"
+    console.emit(
+        "case",
+        scan=case.name,
+        state=state,
+        text=text,
+        laminae=case.laminae,
+        patient=case.patient,
+        notes=len(case.notes),
+    )
+    if text and case.wanted and not console.machine:
+        console.warning(f"{case.name} {'cannot be used' if case.problem else 'is used, but'}: {text}")
 
 
 def _scans(content: object, name: str) -> list[Mapping]:

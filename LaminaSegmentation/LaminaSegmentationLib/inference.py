@@ -13,7 +13,7 @@ from LaminaLabelingLib.laminae import LaminaSet
 from LaminaLabelingLib.volumes import Volume
 
 from .localization import Localization, localize
-from .preprocessing import Options, Prepared, prepare
+from .preprocessing import Corrections, Options, Prepared, prepare
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def segment(
     progress: Progress | None = None,
     stopwatch: Stopwatch | None = None,
     threads: int | None = None,
+    corrections: Corrections | None = None,
 ) -> Segmentation:
     """Find the laminae in a scan.
 
@@ -94,6 +95,8 @@ def segment(
         Collects the seconds of each stage.
     threads : int, optional
         CPU threads of the network; all by default.
+    corrections : Corrections, optional
+        What a person has put right in the preprocessing of this scan.
 
     Returns
     -------
@@ -102,13 +105,13 @@ def segment(
     Raises
     ------
     LaminaError
-        If the scan holds no image of a spine, or the engine cannot be had.
+        If the scan holds no image of a spine, the corrections do not fit it, or the engine cannot be had.
     """
     stopwatch = stopwatch or Stopwatch(progress)
     progress = stopwatch.progress
     decision = model.card.get("decision", {})
     with stopwatch.stage("preprocess"):
-        prepared = prepare(volume, options_of(model), progress.fraction)
+        prepared = prepare(volume, options_of(model), progress.fraction, corrections)
     with stopwatch.stage("network"):
         runner = _engine(engine, model, threads)
         probability = runner.predict(prepared.grid.array)

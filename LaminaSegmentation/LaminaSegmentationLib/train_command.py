@@ -8,7 +8,7 @@ import importlib.util
 import os
 import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from .metrics import false_laminae, missed_laminae, total_distance
 from .preprocessing import Options
 from .samples import Augmentation
 from .simulation import STYLES, style_for_training
+from .train_control import PAUSE, Control
 from .training import TrainingOptions, TrainingProgress, TrainingResult
 from .training import train as train_network
 
@@ -32,7 +33,7 @@ NOTES_SHOWN = 5
 AUGMENTED = {"shift": 2, "gain": 0.1, "noise": 0.1, "band_probability": 0.1}
 
 
-def gather(arguments: argparse.Namespace, console: Console) -> tuple[list[Case], list[Case], dict]:
+def gather(arguments: argparse.Namespace, console: Console, control: Control) -> tuple[list[Case], list[Case], dict]:
     """Return the training cases, the validation cases and what the model card says of them."""
     options = Options()
     if arguments.data is not None:
@@ -45,7 +46,7 @@ def gather(arguments: argparse.Namespace, console: Console) -> tuple[list[Case],
         entries = [*splits["training"], *splits["validation"]]
         refuse_evaluation_seeds(entries)
         made = labelled_cases(entries, options, arguments.cache, arguments.workers)
-        cases = list(console.track(made, len(entries), "Preparing scans"))
+        cases = _all(console.track(made, len(entries), "Preparing scans"), control)
         _show_notes(cases, console)
         count = len(splits["training"])
         return cases[:count], cases[count:], {"data": f"{count} labelled scans of {arguments.data.name}"}
@@ -60,7 +61,7 @@ def gather(arguments: argparse.Namespace, console: Console) -> tuple[list[Case],
     total = arguments.simulated + arguments.validation
     seeds = range(arguments.seed, arguments.seed + total)
     made = simulated_cases(seeds, arguments.style, cache=arguments.cache, workers=arguments.workers)
-    cases = list(console.track(made, total, "Simulating and preparing scans"))
+    cases = _all(console.track(made, total, "Simulating and preparing scans"), control)
     _show_notes(cases, console)
     card = {
         "data": f"{arguments.simulated} simulated scans, none of a patient",
@@ -69,6 +70,22 @@ def gather(arguments: argparse.Namespace, console: Console) -> tuple[list[Case],
         "seeds": [seeds.start, seeds.stop - 1],
     }
     return cases[: arguments.simulated], cases[arguments.simulated :], card
+
+
+def _all(made: Iterable[Case], control: Control) -> list[Case]:
+    cases = []
+    for case in made:
+        cases.append(case)
+        control.check()
+    return cases
+
+
+def count_scans(arguments: argparse.Namespace) -> tuple[int, int]:
+    """Return how many scans would be trained on and validated with, without reading any."""
+    if arguments.data is None:
+        return arguments.simulated, arguments.validation
+    splits = read_dataset(arguments.data, needed=("training", "validation"))
+    return len(splits["training"]), len(splits["validation"])
 
 
 def refuse_evaluation_seeds(entries: list[dict]) -> None:
@@ -158,10 +175,39 @@ def train(arguments: argparse.Namespace, console: Console) -> dict:
     """Train a network and write its bundle."""
     check_before_hours_of_training(arguments.name)
     options = training_options(arguments)
+    if arguments.estimate:
+        return estimate_training(arguments, options, console)
+    control = Control(arguments.control)
+    try:
+        return _train(arguments, options, control, console)
+    except KeyboardInterrupt:
+        # Nobody waits for a sentence about an interruption that he asked for: before the first epoch there is no model.
+        if not control.word:
+            raise
+        return {"model": None, "epochs": 0, "ended_by": "pause" if control.word == PAUSE else "user"}
+
+
+def estimate_training(arguments: argparse.Namespace, options: TrainingOptions, console: Console) -> dict:
+    """``--estimate``: say how long the training would take, and do nothing else."""
+    from .train_estimate import estimate
+
+    console.emit("stage", stage="estimate", text="Timing a training step")
+    training, validation = count_scans(arguments)
+    options = choose_precision(options, arguments.precision, console)
+    result = estimate(options, training, validation, hardware(options.backend or ""))
+    time = datetime.timedelta(seconds=round(result["seconds"]))
+    console.say(
+        f"About {time} for {options.epochs} epochs on {result['hardware']}: {result['epoch_seconds']:.1f} s an epoch, "
+        f"{result['step_seconds']:.2f} s a step. Preparing the scans comes on top."
+    )
+    return result
+
+
+def _train(arguments: argparse.Namespace, options: TrainingOptions, control: Control, console: Console) -> dict:
     initial = None if arguments.start_from is None else weights_to_start_from(arguments.start_from, options)
     if not arguments.resume:
         require_output(arguments.output, arguments.force)
-    training, validation, data = gather(arguments, console)
+    training, validation, data = gather(arguments, console, control)
     options = choose_precision(options, arguments.precision, console)
     run = arguments.output / "training"
     if not arguments.resume:
@@ -170,6 +216,10 @@ def train(arguments: argparse.Namespace, console: Console) -> dict:
 
     def report(progress: TrainingProgress) -> None:
         console.training(progress)
+        control.check()
+
+    def report_epoch(row: Mapping[str, float], best_epoch: int) -> None:
+        console.emit("epoch", **row, epochs=options.epochs, best_epoch=best_epoch)
 
     metrics = {"missed": missed_laminae, "false": false_laminae, "d3d": total_distance}
     result = train_network(
@@ -181,7 +231,10 @@ def train(arguments: argparse.Namespace, console: Console) -> dict:
         initial_weights=initial,
         resume=arguments.resume,
         progress=report,
+        on_epoch=report_epoch,
     )
+    if control.word == PAUSE:
+        return {"model": None, "epochs": len(result.history), "ended_by": "pause"}
     if result.ended_by != "epochs" and len(result.history) < options.epochs:
         why = "Interrupted" if result.ended_by == "user" else "Out of time"
         console.say(f"{why} after epoch {len(result.history)}; the same command with --resume goes on.")

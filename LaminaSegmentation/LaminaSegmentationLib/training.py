@@ -11,7 +11,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +63,7 @@ def train(
     initial_weights: str | Path | None = None,
     resume: bool = False,
     progress: Callable[[TrainingProgress], None] | None = None,
+    on_epoch: Callable[[Mapping[str, float], int], None] | None = None,
 ) -> TrainingResult:
     """Train a network and keep the weights of its best epoch.
 
@@ -84,6 +85,9 @@ def train(
         Go on with the run in `folder` if there is one.
     progress : callable, optional
         Called after each step.
+    on_epoch : callable, optional
+        Called with the row of each epoch that is saved and the number of the best epoch so far; at the start of a run
+        that is gone on with, for the epochs that it has.
 
     Returns
     -------
@@ -108,7 +112,7 @@ def train(
     set_backend(options.backend)
     run_folder = checkpoints.RunFolder(Path(folder), (options.monitor, *options.also))
     with Devices(options.devices) as devices:
-        run = _Run(training, validation, run_folder, options, dict(metrics or {}), progress, devices)
+        run = _Run(training, validation, run_folder, options, dict(metrics or {}), progress, on_epoch, devices)
         run.start(initial_weights, resume)
         return run.execute()
 
@@ -124,11 +128,13 @@ class _Run:
         options: TrainingOptions,
         metrics: dict[str, Metric],
         progress: Callable[[TrainingProgress], None] | None,
+        on_epoch: Callable[[Mapping[str, float], int], None] | None,
         devices: Devices,
     ) -> None:
         self.training, self.validation = training, validation
         self.folder, self.options, self.metrics = folder, options, metrics
         self.progress = progress or (lambda _: None)
+        self.on_epoch = on_epoch or (lambda row, best: None)
         self.devices, self.samples = devices, options.batch_size * devices.count
         self.history: list[dict[str, float]] = []
         self.bests: dict[str, int] = {}
@@ -136,27 +142,17 @@ class _Run:
 
     def start(self, initial_weights: str | Path | None, resume: bool) -> None:
         """Build and compile the model; load what there is to go on with."""
-        import keras
-
         options = self.options
-        settings = self._settings()
-        state = self.folder.open(settings, resume)
-        keras.utils.set_random_seed(options.seed)
-        with self.devices.scope():
-            # Open sizes: training sees crops, validation whole grids, and both use the same weights.
-            self.model = _build(options, (None, None, None))
-            if initial_weights is not None:
-                checkpoints.load_weights(self.model, initial_weights)
-            self.trained = accelerate(self.model)
-            self.loss = create_loss(options.loss, **options.loss_parameters)
-            optimizer = keras.optimizers.Adam(options.learning_rate)
-            self.trained.compile(optimizer, self.loss, jit_compile=self.devices.jit_compile())
-            optimizer.build(self.trained.trainable_variables)
+        state = self.folder.open(self._settings(), resume)
+        network = compiled_network(options, self.devices, initial_weights)
+        self.model, self.trained, self.loss = network.model, network.trained, network.loss
         if state is not None:
             state.restore(self.trained)
             self.history, self.bests = list(state.history), dict(state.bests)
             self.pace.earlier = sum(row["seconds"] for row in self.history)
             logger.info("Going on after epoch %d.", len(self.history))
+            for row in self.history:
+                self.on_epoch(row, self.bests[options.monitor])
         self.events = EventLog(self.folder.path / "log.tfevents", self.history)
 
     def _settings(self) -> dict[str, Any]:
@@ -268,6 +264,7 @@ class _Run:
         self.events.append(row)
         best = " (best so far)" if self.options.monitor in improved else ""
         logger.info("Epoch %d: %s%s", row["epoch"], _text(row), best)
+        self.on_epoch(row, bests[self.options.monitor])
 
     def _set_learning_rate(self, epoch: int, step: int) -> float:
         options = self.options
@@ -284,6 +281,35 @@ class _Run:
         epochs = options.epochs - epoch + 1
         left = self.pace.estimate(epochs * options.steps_per_epoch - step, epochs)
         self.progress(TrainingProgress(epoch, options.epochs, step, options.steps_per_epoch, loss, left))
+
+
+@dataclass(frozen=True)
+class CompiledNetwork:
+    """A network that is ready to be trained: the plain model for its files, its accelerated copy, and the loss."""
+
+    model: keras.Model
+    trained: keras.Model
+    loss: keras.losses.Loss
+
+
+def compiled_network(
+    options: TrainingOptions, devices: Devices, initial_weights: str | Path | None = None
+) -> CompiledNetwork:
+    """Build and compile the network of some options, with weights to start from if there are any."""
+    import keras
+
+    keras.utils.set_random_seed(options.seed)
+    with devices.scope():
+        # Open sizes: training sees crops, validation whole grids, and both use the same weights.
+        model = _build(options, (None, None, None))
+        if initial_weights is not None:
+            checkpoints.load_weights(model, initial_weights)
+        trained = accelerate(model)
+        loss = create_loss(options.loss, **options.loss_parameters)
+        optimizer = keras.optimizers.Adam(options.learning_rate)
+        trained.compile(optimizer, loss, jit_compile=devices.jit_compile())
+        optimizer.build(trained.trainable_variables)
+    return CompiledNetwork(model, trained, loss)
 
 
 def _order(cases: int, samples: int, generator: np.random.Generator) -> np.ndarray:

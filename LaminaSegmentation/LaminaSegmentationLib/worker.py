@@ -7,7 +7,7 @@ timer, what has been added to them.
 
 =================  ================================================================
 `LaminaCommand`    any command: start, poll, cancel, and the folder it works in
-`SegmentationJob`  ``lamina segment`` on a scan, and the laminae that come out
+`reason_of_crash`  why a child ended without a word
 `overall_fraction` where a stage's progress stands in the whole, for a progress bar
 =================  ================================================================
 """
@@ -23,14 +23,10 @@ import sys
 import tempfile
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-
-import numpy as np
 
 import LaminaLabelingLib
 from LaminaLabelingLib.errors import LaminaError
-from LaminaLabelingLib.laminae import LaminaSet
 
 _logger = logging.getLogger(__name__)
 
@@ -38,6 +34,13 @@ STAGE_SHARES = {"read": 0.05, "preprocess": 0.25, "network": 0.55, "localization
 """Part of the whole time that each stage takes, roughly: for a progress bar, no measurement."""
 
 _LOG_LINES_SHOWN = 5
+_MEMORY_WORDS = ("MemoryError", "std::bad_alloc", "Cannot allocate memory", "ResourceExhausted", "out of memory")
+_STATUS_NO_MEMORY = 0xC0000017
+_STATUS_CRASHES = (0xC0000005, 0xC000001D, 0xC0000374, 0xC0000409)
+_LOST_FOLDER = (
+    "The temporary folder of the computation has gone: is its disk still connected, and is there space on it? "
+    "Nothing was changed; try again."
+)
 _SECONDS_TO_DIE = 10.0
 
 
@@ -196,7 +199,11 @@ class LaminaCommand:
             raise RuntimeError("start() comes before poll()")
         try:
             code = self._process.poll()  # before reading, so that no event of an ended child is missed
-            self._deliver()
+            try:
+                text = self._new_text()
+            except OSError as error:
+                raise LaminaError(_LOST_FOLDER) from error
+            self._deliver(text)
             if code is None:
                 return None
             if self._last is not None and self._last["event"] == "error":
@@ -216,10 +223,12 @@ class LaminaCommand:
         """End the child if it runs, and remove the folder."""
         self._dispose()
 
-    def _deliver(self) -> None:
+    def _new_text(self) -> bytes:
         with open(self.folder / "events.jsonl", "rb") as file:
             file.seek(self._events_read)
-            text = file.read()
+            return file.read()
+
+    def _deliver(self, text: bytes) -> None:
         complete = text[: text.rfind(b"\n") + 1]  # the last line may still be being written
         self._events_read += len(complete)
         for line in complete.decode("utf-8", errors="replace").splitlines():
@@ -232,12 +241,40 @@ class LaminaCommand:
                 self._on_event(event)
 
     def _description_of_crash(self, code: int) -> str:
-        if code < 0:
-            with contextlib.suppress(ValueError):
-                code = signal.Signals(-code).name
-        log = (self.folder / "log.txt").read_text(encoding="utf-8", errors="replace").strip()
+        try:
+            log = (self.folder / "log.txt").read_text(encoding="utf-8", errors="replace").strip()
+        except OSError:
+            return _LOST_FOLDER
         lines = "\n".join(log.splitlines()[-_LOG_LINES_SHOWN:]) or "(the log is empty)"
-        return f"The computation ended unexpectedly ({code}). The last lines of its log:\n{lines}"
+        return f"{reason_of_crash(code, log)} The last lines of its log:\n{lines}"
+
+
+def reason_of_crash(code: int, log: str) -> str:
+    """Say in a sentence why a child ended without a word.
+
+    Parameters
+    ----------
+    code : int
+        Its exit code: of a signal the negative number, on Windows the NTSTATUS.
+    log : str
+        What it wrote to its log.
+    """
+    if any(word in log for word in _MEMORY_WORDS) or code & 0xFFFFFFFF == _STATUS_NO_MEMORY:
+        return "The computation ran out of memory: close other programs, or resample the scan to larger voxels."
+    if "No space left on device" in log or "Errno 28" in log:
+        return "The computation ended because a disk is full: make space on it, then try again."
+    name = str(code)
+    if code < 0:
+        with contextlib.suppress(ValueError):
+            name = signal.Signals(-code).name
+    if name in ("SIGKILL", "SIGTERM"):
+        return (
+            f"The computation was ended from outside ({name}). Mostly the system does so because memory is full: "
+            "close other programs, then try again."
+        )
+    if name in ("SIGSEGV", "SIGBUS", "SIGILL", "SIGABRT", "SIGFPE") or code & 0xFFFFFFFF in _STATUS_CRASHES:
+        return f"The computation crashed ({name}): try another device under Scan, and please report it."
+    return f"The computation ended unexpectedly ({name})."
 
 
 def _parsed(line: str) -> dict | None:
@@ -279,137 +316,3 @@ def _remove_folder(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     if folder.exists():
         _logger.warning("The temporary folder %s could not be removed.", folder)
-
-
-@dataclass(frozen=True)
-class SegmentationResult:
-    """What a segmentation found.
-
-    Parameters
-    ----------
-    laminae : LaminaSet
-        Positions in the world of the scan file that the job was given, RAS mm.
-    column : ndarray, shape (N, 3)
-        Points of the spinous process column, from the top down, RAS mm.
-    warnings : tuple of str
-        What the user should know about this scan or result.
-    summary : dict
-        The command's own summary (see ``lamina segment``).
-    segmentation : bytes
-        The file ``laminae.seg.nrrd``; empty if the command wrote none.
-    """
-
-    laminae: LaminaSet
-    column: np.ndarray
-    warnings: tuple[str, ...] = ()
-    summary: dict = field(default_factory=dict)
-    segmentation: bytes = b""
-
-
-class SegmentationJob:
-    """``lamina segment`` on one scan, in a child process.
-
-    Write the scan to `scan_path`, `start`, and `poll` until there is a result.
-
-    Parameters
-    ----------
-    on_event : callable
-        See `LaminaCommand`. Warnings are passed on as well as collected in the result.
-    program, environment
-        See `LaminaCommand`.
-
-    Examples
-    --------
-    >>> job = SegmentationJob(print)                                      # doctest: +SKIP
-    >>> write_volume(volume, job.scan_path)                               # doctest: +SKIP
-    >>> job.start(axes="auto")                                            # doctest: +SKIP
-    >>> while (result := job.poll()) is None:                             # doctest: +SKIP
-    ...     time.sleep(0.1)
-    """
-
-    def __init__(
-        self,
-        on_event: Callable[[dict], None],
-        program: Sequence[str] | None = None,
-        environment: Mapping[str, str] | None = None,
-    ) -> None:
-        self._on_event = on_event
-        self._warnings: list[str] = []
-        self._command = LaminaCommand(self._receive, program, environment)
-
-    @property
-    def scan_path(self) -> Path:
-        """Where the scan is to be written: a name that says nothing about the patient."""
-        return self._command.folder / "scan.nrrd"
-
-    @property
-    def is_running(self) -> bool:
-        """Whether the child has been started and not yet ended."""
-        return self._command.is_running
-
-    def start(
-        self, axes: str = "auto", model: str = "", engine: str = "auto", corrections: Mapping | None = None
-    ) -> None:
-        """Start the segmentation of the scan at `scan_path`.
-
-        Parameters
-        ----------
-        axes, model, engine : str
-            The options of ``lamina segment``; an empty model is the command's own default.
-        corrections : mapping, optional
-            Corrections of the preprocessing, as ``lamina segment --corrections`` reads them from a file.
-
-        Raises
-        ------
-        LaminaError
-            If the command cannot be run.
-        """
-        arguments = ["segment", self.scan_path.name, "-o", "result", "--axes", axes, "--engine", engine, "--json"]
-        if model:
-            arguments += ["--model", model]
-        if corrections:
-            path = self._command.folder / "corrections.json"
-            path.write_text(json.dumps(corrections), encoding="utf-8")
-            arguments += ["--corrections", path.name]
-        self._command.start(arguments)
-
-    def poll(self) -> SegmentationResult | None:
-        """Deliver the events since the last call, and the result once there is one.
-
-        Returns
-        -------
-        SegmentationResult or None
-            None while the child runs. When the result is returned, child and temporary files are gone.
-
-        Raises
-        ------
-        LaminaError
-            As `LaminaCommand.poll`; and if the files of the result cannot be read.
-        """
-        summary = self._command.poll()
-        if summary is None:
-            return None
-        # Imported only now: reading files brings in SimpleITK, which no interface should wait for when it starts.
-        from LaminaLabelingLib.files import read_curve, read_markups
-
-        folder = self._command.folder / "result"
-        segmentation = folder / "laminae.seg.nrrd"
-        try:
-            return SegmentationResult(
-                laminae=read_markups(folder / "laminae.mrk.json"),
-                column=read_curve(folder / "spinous_column.mrk.json"),
-                warnings=tuple(self._warnings),
-                summary=summary,
-                segmentation=segmentation.read_bytes() if segmentation.is_file() else b"",
-            )
-        finally:
-            self._command.close()
-
-    def cancel(self) -> None:
-        """End the child and everything it started, and remove the temporary files."""
-        self._command.cancel()
-
-    def _receive(self, event: dict) -> None:
-        if event["event"] == "warning" and str(event.get("text", "")) not in self._warnings:
-            self._warnings.append(str(event.get("text", "")))
-        self._on_event(event)

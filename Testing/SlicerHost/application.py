@@ -31,6 +31,13 @@ class qSlicerApplication(QtWidgets.QApplication):
         QtCore.QSettings.setDefaultFormat(QtCore.QSettings.IniFormat)
         QtCore.QSettings.setPath(QtCore.QSettings.IniFormat, QtCore.QSettings.UserScope, self.temporaryPath)
         self._scene = slicer.vtkMRMLScene()
+        # Scene bundles (.mrb) are unpacked into the cache.
+        cache = slicer.vtkCacheManager()
+        cache.SetRemoteCacheDirectory(str(Path(self.temporaryPath) / "cache"))
+        data_io = slicer.vtkDataIOManager()
+        data_io.SetCacheManager(cache)
+        self._scene.SetCacheManager(cache)
+        self._scene.SetDataIOManager(data_io)
         self._application_logic = slicer.vtkSlicerApplicationLogic()
         self._application_logic.SetMRMLScene(self._scene)
         self._modules = ModuleManager()
@@ -98,6 +105,10 @@ class qSlicerApplication(QtWidgets.QApplication):
         return QtCore.QSettings()
 
     userSettings = settings
+
+    def startupEnvironment(self):
+        """Return the environment without the launcher's variables: there is no launcher that added any."""
+        return QtCore.QProcessEnvironment.systemEnvironment()
 
     def pauseRender(self):
         self._layout_manager.setRenderPaused(True)

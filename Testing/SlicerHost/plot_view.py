@@ -50,6 +50,7 @@ class qMRMLPlotWidget(QtWidgets.QWidget):
         chart.SetTitle(node.GetTitle())
         chart.SetShowLegend(node.GetLegendVisibility())
         chart.GetAxis(0).SetTitle(node.GetYAxisTitle())
+        chart.GetAxis(0).SetLogScale(node.GetYAxisLogScale())
         chart.GetAxis(1).SetTitle(node.GetXAxisTitle())
         for index in range(node.GetNumberOfPlotSeriesNodes()):
             _add_series(chart, node.GetNthPlotSeriesNode(index))

@@ -106,6 +106,18 @@ def dress_pyside():
     QtCore.QObject._dressed_as_pythonqt = True
 
 
+class DesktopServices:
+    """``qt.QDesktopServices``: opens nothing, and keeps what it was asked to open."""
+
+    opened: list[str] = []
+
+    @staticmethod
+    def openUrl(url):
+        """Keep an address, and say that it was opened."""
+        DesktopServices.opened.append(url.toString())
+        return True
+
+
 def install_qt(ui_loader):
     """Create the module ``qt`` with everything of QtCore, QtGui and QtWidgets, and ``ui_loader`` as ``QUiLoader``."""
     qt = types.ModuleType("qt", "Qt as PythonQt presents it in Slicer (imitated over PySide6).")
@@ -114,6 +126,7 @@ def install_qt(ui_loader):
             if name.startswith("Q") or name == "Signal":
                 setattr(qt, name, getattr(module, name))
     qt.QUiLoader = ui_loader
+    qt.QDesktopServices = DesktopServices
     qt.__getattr__ = lambda name: (_ for _ in ()).throw(not_imitated("qt", name))
     sys.modules["qt"] = qt
     return qt

@@ -6,9 +6,11 @@
 ``grid``        region of interest, resampling, normalization
 ``labels``      3x3x3 cubes around the centroids
 ``prepare``     all of them in order
+``corrections`` what a person has put right by hand
 """
 
 from .column import Column, find_column
+from .corrections import Corrections, read_corrections
 from .footprint import Survey, survey
 from .grid import GRID_SHAPE, normalize, region_of_interest, resample
 from .labels import CubeReport, stamp_cubes
@@ -19,6 +21,7 @@ __all__ = [
     "GRID_SHAPE",
     "PREPROCESSING_VERSION",
     "Column",
+    "Corrections",
     "CubeReport",
     "Options",
     "Prepared",
@@ -28,6 +31,7 @@ __all__ = [
     "find_top_layer",
     "normalize",
     "prepare",
+    "read_corrections",
     "region_of_interest",
     "resample",
     "stamp_cubes",

@@ -91,14 +91,9 @@ def find_column(survey: Survey, lamina_depth: np.ndarray | None = None) -> Colum
     -------
     Column
     """
-    if lamina_depth is None:
-        projection = coronal_projection(survey, 8.0, 24.0)
-    else:
-        projection = coronal_projection(survey, np.maximum(6.0, 0.45 * lamina_depth), lamina_depth + 3.0)
+    projection, rating = _rated(survey, lamina_depth)
     known = np.isfinite(projection)
     step = survey.step
-    mean = float(np.nanmean(projection))
-    rating = column_rating(projection, step) / max(mean, 1e-6)
 
     cost = -rating
     cost[~known] = 0.0
@@ -111,9 +106,42 @@ def find_column(survey: Survey, lamina_depth: np.ndarray | None = None) -> Colum
 
     position = _subcell(cost, path)
     position = gaussian_filter1d(position, 5.0 / step[0], mode="nearest")
-    contrast = float(np.median(rating[np.flatnonzero(some), path[some]])) if some.any() else 0.0
     factor = survey.columns[1] - survey.columns[0]
+    contrast = _contrast(rating, path, some)
     return Column(survey.columns[0] + position * factor, survey.rows, contrast, some, projection)
+
+
+def column_at(survey: Survey, position: np.ndarray, lamina_depth: np.ndarray | None = None) -> Column:
+    """Return the column at given places, with the contrast and the projection that `find_column` would give it.
+
+    Parameters
+    ----------
+    survey : Survey
+    position : (S,) array
+        Array index along axis 1 for each row of the survey.
+    lamina_depth : (S,) array, optional
+        See `find_column`.
+    """
+    projection, rating = _rated(survey, lamina_depth)
+    some = np.isfinite(projection).any(axis=1)
+    cells = np.round((position - survey.columns[0]) / (survey.columns[1] - survey.columns[0])).astype(int)
+    contrast = _contrast(rating, np.clip(cells, 0, rating.shape[1] - 1), some)
+    return Column(np.asarray(position, float), survey.rows, contrast, some, projection)
+
+
+def _rated(survey: Survey, lamina_depth: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the coronal projection, (S, L), and how well each of its places fits the column."""
+    if lamina_depth is None:
+        projection = coronal_projection(survey, 8.0, 24.0)
+    else:
+        projection = coronal_projection(survey, np.maximum(6.0, 0.45 * lamina_depth), lamina_depth + 3.0)
+    mean = float(np.nanmean(projection))
+    return projection, column_rating(projection, survey.step) / max(mean, 1e-6)
+
+
+def _contrast(rating: np.ndarray, path: np.ndarray, some: np.ndarray) -> float:
+    """Return the typical rating along a path, one cell for each row, in the rows with data."""
+    return float(np.median(rating[np.flatnonzero(some), path[some]])) if some.any() else 0.0
 
 
 def column_rating(projection: np.ndarray, step: np.ndarray) -> np.ndarray:

@@ -7,9 +7,11 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.volumes import Volume
 
-from .column import Column, find_column
+from .column import Column, column_at, find_column
+from .corrections import PARTS, Corrections, corrected_column, corrected_region, corrected_top_layer
 from .footprint import Survey, survey
 from .grid import DEFAULT_MARGIN_MM, GRID_SHAPE, LEAST_EXTENT_MM, normalize, region_of_interest, resample, scanned_mask
 from .top_layer import TopLayer, find_top_layer
@@ -17,9 +19,12 @@ from .top_layer import TopLayer, find_top_layer
 PREPROCESSING_VERSION = 1
 """Raised whenever a scan would come out differently, so that no cached case of older code is used."""
 
-# Fainter than this the column is a guess. Speckle without a spine rates 0.06 to 0.09 (test_preprocessing.py), the
-# simulated scans 0.39 and more (Testing/benchmarks/preprocessing.py).
-_FAINT_COLUMN = 0.12
+FAINT_COLUMN = 0.12
+"""A column of less contrast is a guess.
+
+Speckle without a spine rates 0.06 to 0.09 (test_preprocessing.py), the simulated scans 0.39 and more
+(Testing/benchmarks/preprocessing.py).
+"""
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,8 @@ class Prepared:
     survey, column, top_layer, box
         What the single steps returned; ``top_layer`` is None when that step was left out.
     warnings : tuple of str
+    corrected : tuple of str
+        The parts that a person had corrected, keys of `corrections.PARTS`.
     """
 
     grid: Volume
@@ -78,12 +85,18 @@ class Prepared:
     top_layer: TopLayer | None
     box: tuple[slice, slice, slice]
     warnings: tuple[str, ...] = ()
+    corrected: tuple[str, ...] = ()
 
 
 def prepare(
-    volume: Volume, options: Options | None = None, progress: Callable[[float], None] | None = None
+    volume: Volume,
+    options: Options | None = None,
+    progress: Callable[[float], None] | None = None,
+    corrections: Corrections | None = None,
 ) -> Prepared:
     """Prepare a scan for the network, completely automatically (paper Section II, METHOD section 2).
+
+    A person may correct each step. What comes after it follows from the correction.
 
     Parameters
     ----------
@@ -92,6 +105,8 @@ def prepare(
     options : Options, optional
     progress : callable, optional
         Called with the share of the work that is done.
+    corrections : Corrections, optional
+        What takes the place of the automatic steps.
 
     Returns
     -------
@@ -100,36 +115,62 @@ def prepare(
     Raises
     ------
     LaminaError
-        If the scan holds no swept region or no image.
+        If the scan holds no swept region or no image, or the corrections do not fit the scan.
     """
     options = options or Options()
     report = progress or (lambda share: None)
+    corrections = corrections or Corrections()
     found = survey(volume)
     report(0.3)
+    locate = _column_finder(volume, found, corrections)
     # The column is found twice: roughly in a fixed slab, then in the slab that the laminae's depth defines.
-    column = find_column(found)
+    column = locate(found)
     top_layer = find_top_layer(found, column, options.clearance)
-    column = find_column(found, top_layer.depth)
+    column = locate(found, top_layer.depth)
     top_layer = find_top_layer(found, column, options.clearance)
+    if corrections.top_layer is not None:
+        top_layer = corrected_top_layer(volume, found, top_layer, corrections.top_layer)
     report(0.45)
     used = top_layer if options.crop_top_layer else None
-    if options.crop_region:
-        box = region_of_interest(volume, found, column, used, options.margin)
-    else:
+    if not options.crop_region:
         box = tuple(slice(0, size) for size in volume.array.shape)
+    elif corrections.region is not None:
+        box = corrected_region(volume, corrections.region)
+    else:
+        box = region_of_interest(volume, found, column, used, options.margin)
     mask = scanned_mask(volume, found, box, used)
+    if corrections.parts and not mask.any():
+        raise LaminaError(
+            "With the corrections nothing that was scanned is left in the region of interest; correct "
+            f"{' and '.join('the ' + PARTS[part] for part in corrections.parts)} again."
+        )
     report(0.6)
     grid, scanned = resample(volume, box, mask, options.shape, options.least_extent)
     grid = grid.with_array(normalize(grid.array, scanned))
     report(1.0)
+    points = _column_points(volume, found, column, top_layer)
+    warnings = _warnings(options, column, corrections)
+    return Prepared(grid, scanned, points, found, column, top_layer, box, warnings, corrections.parts)
+
+
+def _column_finder(volume: Volume, found: Survey, corrections: Corrections) -> Callable[..., Column]:
+    """Return a function like `find_column`; for a column by hand it rates the same places each time."""
+    if corrections.column is None:
+        return find_column
+    position = corrected_column(volume, found, corrections.column)
+    return lambda survey, lamina_depth=None: column_at(survey, position, lamina_depth)
+
+
+def _warnings(options: Options, column: Column, corrections: Corrections) -> tuple[str, ...]:
     warnings = []
-    if column.contrast < _FAINT_COLUMN:
+    if corrections.column is None and column.contrast < FAINT_COLUMN:
         warnings.append(
             "The spinous process column is hardly visible in this scan; check the curve before relying on the result."
         )
-    return Prepared(
-        grid, scanned, _column_points(volume, found, column, top_layer), found, column, top_layer, box, tuple(warnings)
-    )
+    for part, is_done in (("top_layer", options.crop_top_layer), ("region", options.crop_region)):
+        if part in corrections.parts and not is_done:
+            warnings.append(f"The model was trained without the {PARTS[part]} crop, so its correction has no effect.")
+    return tuple(warnings)
 
 
 def _column_points(volume: Volume, found: Survey, column: Column, top_layer: TopLayer) -> np.ndarray:

@@ -16,6 +16,7 @@ from LaminaLabelingLib.laminae import LaminaSet
 from LaminaSegmentationLib.__main__ import main
 from LaminaSegmentationLib.models import load_model
 from LaminaSegmentationLib.train_command import set_aside
+from LaminaSegmentationLib.train_control import PAUSE, STOP, tell
 
 TRAIN = ["train", "--preset", "8", "--crop-rows", "32", "--epochs", "1", "--steps", "2", "--backend", "torch"]
 TRAIN += ["--monitor", "val_missed", "--normalization", "instance", "--training-seed", "7"]
@@ -217,3 +218,59 @@ def test_ctrl_c_writes_the_best_model_and_resume_goes_on(trained, tmp_path):
     result = json.loads(resumed.stdout.splitlines()[-1])
     assert (result["epochs"], result["ended_by"]) == (done + 1, "epochs")
     assert (tmp_path / "out" / "custom.old-1" / "card.json").is_file()
+
+
+def run_until(command, condition, then):
+    """Run a command, do something at the first event for which a condition holds, and return all events."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        events, done = [], False
+        for line in process.stdout:
+            events.append(json.loads(line))
+            if not done and condition(events[-1]):
+                then()
+                done = True
+    assert process.returncode == 0
+    return events
+
+
+def test_a_word_in_the_control_file_pauses_and_stops(trained, tmp_path):
+    folder, _ = trained
+    control, output = tmp_path / "control", tmp_path / "out"
+    given = [*TRAIN, "--epochs", "200", "--data", folder / "data" / "dataset.json", "--cache", folder / "cache"]
+    command = [sys.executable, "-m", "LaminaSegmentationLib", *map(str, given), "-o", str(output), "--json"]
+    command += ["--control", str(control)]
+    epochs = [lambda event: event["event"] == "epoch", lambda: tell(control, PAUSE)]
+    paused = run_until(command, *epochs)
+    assert paused[-1]["ended_by"] == "pause"
+    assert paused[-1]["model"] is None
+    assert not (output / "custom").exists()
+    stopped = run_until([*command, "--resume"], lambda event: event["event"] == "progress", lambda: tell(control, STOP))
+    assert stopped[-1]["ended_by"] == "user"
+    assert load_model(output / "custom").card["training"]["epochs"] == stopped[-1]["epochs"] >= paused[-1]["epochs"]
+    # The epochs that the run has already are told at its start, for a chart.
+    told = [event["epoch"] for event in stopped if event["event"] == "epoch"]
+    assert told == list(range(1, stopped[-1]["epochs"] + 1))
+
+
+def test_a_word_before_the_first_epoch_ends_without_a_model(trained, tmp_path):
+    folder, _ = trained
+    control = tmp_path / "control"
+    given = [*TRAIN, "--steps", "400", "--data", folder / "data" / "dataset.json", "--cache", folder / "cache"]
+    command = [sys.executable, "-m", "LaminaSegmentationLib", *map(str, given), "-o", str(tmp_path / "out"), "--json"]
+    command += ["--control", str(control)]
+    events = run_until(command, lambda event: event.get("stage") == "training", lambda: tell(control, STOP))
+    assert events[-1] == {"event": "result", "model": None, "epochs": 0, "ended_by": "user"}
+
+
+def test_the_estimate_says_how_long_it_takes_and_writes_nothing(trained, tmp_path):
+    folder, _ = trained
+    given = [*TRAIN, "--epochs", "10", "--data", folder / "data" / "dataset.json", "--estimate"]
+    done = lamina(*given, "-o", tmp_path / "out", "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["seconds"] == pytest.approx(10 * result["epoch_seconds"], rel=0.05)
+    # Two steps and one validation, which takes time as well.
+    assert result["epoch_seconds"] > 2 * result["step_seconds"] > 0
+    assert result["gpu"] == "" and "CPU" in result["hardware"]
+    assert not (tmp_path / "out").exists()

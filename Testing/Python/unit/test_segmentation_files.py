@@ -52,6 +52,36 @@ def test_a_segmentation_lies_on_the_scans_own_grid(tmp_path, code):
     np.testing.assert_allclose(files.read_label_volume(path), list(laminae.positions().values()), atol=1e-9)
 
 
+@pytest.mark.parametrize("code", ["LPS", "ARI", "RPS"])
+def test_a_cropped_segmentation_holds_the_same_segments_in_the_same_places(tmp_path, code):
+    volume = grid(code)
+    places = {"T1L": [10, 8, 20], "T1R": [10, 30, 20], "L5R": [59, 30, 0]}  # the last one at the border
+    laminae = LaminaSet.from_positions({name: volume.to_world(place) for name, place in places.items()})
+    whole, cropped = tmp_path / "whole.seg.nrrd", tmp_path / "cropped.seg.nrrd"
+    files.write_segmentation(laminae, volume, whole)
+    files.write_segmentation(laminae, volume, cropped, crop=True)
+
+    def places_of(path):
+        image = sitk.ReadImage(str(path))
+        indices = np.argwhere(sitk.GetArrayFromImage(image))[:, ::-1]
+        return image, {
+            (*np.round(image.TransformIndexToPhysicalPoint(index.tolist()), 6), image[index.tolist()])
+            for index in indices
+        }
+
+    first, all_places = places_of(whole)
+    second, same_places = places_of(cropped)
+    assert same_places == all_places
+    # From 2 voxels before the first point to 2 after the last one, cut off at the border.
+    assert sorted(second.GetSize()) == [23, 27, 52]
+    assert np.prod(second.GetSize()) < np.prod(first.GetSize())
+
+
+def test_a_cropped_segmentation_without_laminae_is_written_whole(tmp_path):
+    files.write_segmentation(LaminaSet(), grid(), tmp_path / "x.seg.nrrd", crop=True)
+    assert sorted(sitk.ReadImage(str(tmp_path / "x.seg.nrrd")).GetSize()) == [40, 48, 60]
+
+
 @pytest.mark.parametrize(
     ("spacing", "count"),
     [

@@ -1,6 +1,8 @@
 """The child process behind the graphical interface: events, results, errors, crashes, cancel."""
 
 import os
+import re
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -13,11 +15,12 @@ from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.laminae import Source
 from LaminaSegmentationLib import worker
 from LaminaSegmentationLib.model_list import shipped_card
+from LaminaSegmentationLib.segmentation_job import SegmentationJob
 from LaminaSegmentationLib.worker import (
     LaminaCommand,
-    SegmentationJob,
     child_environment,
     overall_fraction,
+    reason_of_crash,
     seconds_left,
 )
 
@@ -114,7 +117,7 @@ def test_an_error_of_the_user_keeps_its_sentence(start):
     ("mode", "text"),
     [
         ("crash", r"ended unexpectedly \(1\)(.|\n)*RuntimeError: the network is upside down"),
-        ("killed", r"ended unexpectedly \(SIGKILL\)"),
+        ("killed", r"ended from outside \(SIGKILL\)\. Mostly .* memory is full(.|\n)*the log is empty"),
         ("silent", r"ended unexpectedly \(0\)(.|\n)*the log is empty"),
     ],
 )
@@ -123,6 +126,33 @@ def test_any_other_end_is_told_with_the_last_lines_of_the_log(start, mode, text)
     with pytest.raises(LaminaError, match=text):
         run.finish()
     assert not run.folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("code", "log", "words"),
+    [
+        (1, "numpy._core._exceptions._ArrayMemoryError: Unable to allocate", "ran out of memory"),
+        (0xC0000017, "", "ran out of memory"),
+        (1, "OSError: [Errno 28] No space left on device: 'x'", "a disk is full"),
+        (-11, "", r"crashed \(SIGSEGV\)"),
+        (-1073741819, "", r"crashed \(-1073741819\)"),  # 0xC0000005, as a signed number
+        (-15, "", r"ended from outside \(SIGTERM\)"),
+        (3, "whatever", r"ended unexpectedly \(3\)\.$"),
+        (-64, "", r"ended unexpectedly \(SIGRTMAX\)"),
+    ],
+)
+def test_the_reason_of_a_crash_is_told_in_words(code, log, words):
+    assert re.search(words, reason_of_crash(code, log))
+
+
+def test_a_folder_that_vanishes_is_a_sentence_and_ends_the_child(start):
+    run = start("slow")
+    wait_for(lambda: run.poll() or run.events)
+    child = run.job._command._process.pid
+    shutil.rmtree(run.folder)
+    with pytest.raises(LaminaError, match="temporary folder of the computation has gone"):
+        run.finish()
+    wait_for(lambda: not is_alive(child))
 
 
 def test_cancel_ends_the_whole_process_tree_and_leaves_no_files(start):
