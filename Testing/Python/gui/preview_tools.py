@@ -22,11 +22,16 @@ class Previewer(Labeler):
     """The panel of LaminaSegmentation with its section for the preprocessing open."""
 
     def __init__(self, host):
-        self.host = host
+        self.host, self.app = host, host.app
         self.widget = host.select_module("LaminaSegmentation")
         self.logic, self.work = self.widget.logic, self.widget.logic.preview
         self.panel, self.ui = self.widget.previewPanel, self.widget.previewPanel.ui
         self.widget.ui.previewCollapsibleButton.collapsed = False
+        # Whatever an earlier test has left: the same arrangement, and the whole scan in each view.
+        layout = self.app.layoutManager()
+        layout.setLayout(layout.layoutLogic().GetLayoutNode().SlicerLayoutFourUpView)
+        host.process_events()
+        layout.resetSliceViews()
         host.process_events()
 
     def leave(self):
