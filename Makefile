@@ -8,7 +8,7 @@ RUN := $(VENV)/bin
 DEBIAN_PACKAGES := libegl1 libgl1 libgl1-mesa-dri libx11-6 libxkbcommon0 libfontconfig1 libfreetype6 libdbus-1-3 \
   libglib2.0-0 libgssapi-krb5-2 libbrotli1 fonts-dejavu-core
 
-.PHONY: demo test test-libraries test-application lint screenshots clean
+.PHONY: demo test test-libraries test-application test-commands lint screenshots clean
 
 demo: $(VENV)/.demo
 	$(RUN)/lamina demo --output demo --force $(DEMO)
@@ -21,7 +21,7 @@ INTEGRATION := Testing/Python/integration
 NONE_CHOSEN = || { code=$$?; [ $$code = 5 ] && [ -n "$(PYTEST)" ]; }
 
 test: lint
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-libraries test-application
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-application test-libraries test-commands
 
 test-libraries: $(VENV)/.test
 	$(PYTEST_RUN) Testing/Python/unit $(PYTEST) $(NONE_CHOSEN)
@@ -29,6 +29,8 @@ test-libraries: $(VENV)/.test
 test-application: $(VENV)/.test
 	$(PYTEST_RUN) Testing/Python/gui $(PYTEST) $(NONE_CHOSEN)
 	$(PYTEST_RUN) $(INTEGRATION)/test_markups_nodes.py $(INTEGRATION)/test_image_nodes.py $(PYTEST) $(NONE_CHOSEN)
+
+test-commands: $(VENV)/.test
 	$(PYTEST_RUN) $(INTEGRATION) --ignore-glob='*_nodes.py' $(PYTEST) $(NONE_CHOSEN)
 
 screenshots: $(VENV)/.test

@@ -1,9 +1,10 @@
 """Takes the screenshots of the documentation in SlicerHost, with real clicks.
 
-    python Testing/screenshots.py [--only segmentation|labelling]
+    python Testing/screenshots.py [--only segmentation|training|labelling]
 
-Nothing in the pictures is retouched. The scan of the segmentation is simulated for it and no model has seen it; the
-labelling uses the sample scan that the extension ships, and its true laminae in the place of a rater's labels.
+Nothing in the pictures is retouched. The scans of the segmentation are simulated for it and no model has seen them; the
+labelling uses the sample scan that the extension ships, and its true laminae in the place of a rater's labels. The
+training in the pictures is a real one of some minutes, on simulated scans.
 """
 
 import argparse
@@ -15,7 +16,6 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 MODULES = [ROOT / name / f"{name}.py" for name in ("LaminaLabeling", "LaminaSegmentation")]
 SIZE = (1440, 900)
-SEED, SPACING_MM = 11, 0.5
 PHANTOM = ROOT / "Testing" / "Data" / "spine_phantom" / "SpinePhantomFreehandReconstructed.mha"
 # Read by eye, good to about 4 voxels (Testing/Data/spine_phantom/README.md); i, j, k.
 PHANTOM_LAMINAE = {"L3L": (54, 50, 43), "L3R": (85, 48, 45)}
@@ -30,7 +30,7 @@ class Photographer:
         self._host = host
 
     def take(self, path):
-        self._host.process_events()
+        self._host.wait_until(lambda: True)  # what is to be deleted is so by a running event loop alone
         self._host.screenshot(path)
         print(path.relative_to(ROOT))
 
@@ -39,46 +39,6 @@ class Photographer:
         section.collapsed = False
         self._host.process_events()
         self._host.window._panel.ensureWidgetVisible(widget, 0, 60)
-
-
-def load_simulated_scan(seed, spacing):
-    """Simulate a scan and load it from a file, as a user would."""
-    import slicer
-
-    from LaminaLabelingLib.volumes import write_volume
-    from LaminaSegmentationLib.simulation import simulate_scan
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"simulated scan {seed}.nrrd"
-        write_volume(simulate_scan(seed, spacing).volume, path)
-        return slicer.util.loadVolume(str(path))
-
-
-def take_segmentation(host, photographer):
-    """One click on a simulated scan, and what it finds in the labeling view."""
-    import slicer
-
-    widget = host.select_module("LaminaSegmentation")
-    print("Simulating the scan...", flush=True)
-    load_simulated_scan(SEED, SPACING_MM)
-    host.process_events()
-    print("Finding the laminae...", flush=True)
-    host.click(widget.ui.applyButton)
-    host.wait_until(lambda: not widget.logic.isRunning, timeout=600)
-    if errors := host.take_slot_errors():
-        raise SystemExit(f"The module failed: {errors[0]}")
-    labeling = host.select_module("LaminaLabeling")
-    middle = list(labeling.logic.session.laminae)[16]
-    labeling.editPanel.onSlot(middle)
-    host.process_events()
-    photographer.take(SCREENSHOTS / "LaminaLabeling.png")
-    slicer.app.layoutManager().setLayout(53417)  # the same views beside the other panel
-    host.window.select_module("LaminaSegmentation")
-    slicer.app.layoutManager().setLayout(53417)
-    labeling.views.setSlab(16.0, "mean")
-    labeling.views.jump(labeling.logic.session.position(middle))
-    photographer.take(SCREENSHOTS / "LaminaSegmentation.png")
-    slicer.mrmlScene.Clear()
 
 
 def as_found(truth):
@@ -192,16 +152,22 @@ def take_phantom(host, photographer):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=("segmentation", "labelling"), help="take these pictures only")
+    parser.add_argument("--only", choices=("segmentation", "training", "labelling"), help="take these pictures only")
     options = parser.parse_args()
     sys.path[:0] = [str(ROOT / "Testing"), *(str(path.parent) for path in MODULES)]
+    from screenshots_segmentation import take_folder, take_preview, take_segmentation, take_training
+
     from SlicerHost import Host
 
     host = Host.start(MODULES, SIZE)
     photographer = Photographer(host)
-    if options.only != "labelling":
+    if options.only in (None, "segmentation"):
         take_segmentation(host, photographer)
-    if options.only != "segmentation":
+        take_preview(host, photographer)
+        take_folder(host, photographer)
+    if options.only in (None, "training"):
+        take_training(host, photographer)
+    if options.only in (None, "labelling"):
         take_labelling(host, photographer)
         take_phantom(host, photographer)
     if errors := host.take_slot_errors():

@@ -35,9 +35,9 @@ class SegmentPanel:
         fillCombo(
             ui.engineComboBox,
             [
-                ("auto", _("Automatic: the GPU if TensorFlow finds one, else the processor")),
+                ("auto", _("Automatic (GPU if there is one)")),
                 ("openvino", _("Processor (OpenVINO)")),
-                ("tensorflow", _("TensorFlow, on the GPU if it finds one")),
+                ("tensorflow", _("TensorFlow (GPU if there is one)")),
             ],
         )
         ui.engineComboBox.currentIndexChanged.connect(lambda *_args: self.onEngine())

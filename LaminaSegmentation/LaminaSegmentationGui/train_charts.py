@@ -111,8 +111,8 @@ def _chart(key):
             (("loss", _("training"), _BLUE), ("val_loss", _("validation"), _ORANGE)),
         ),
         DISTANCE: (
-            _("Summed distance of the true laminae to the nearest found one (validation scans)"),
-            _("d3D in voxels"),
+            _("Distance of the true laminae to the nearest found ones"),
+            _("d3D, sum over a validation scan (voxels)"),
             (("val_d3d", _("d3D"), _ORANGE),),
         ),
         COUNTS: (

@@ -223,6 +223,8 @@ class TrainPanel:
         slicer.app.settings().setValue(_RUN_SETTING, settings.output)
         self.charts.begin()
         self._begin(_TRAINING, lambda: self.work.start(settings, self.onEvent), _("Preparing..."))
+        self._run = read_run(settings.output)
+        self.show()
 
     def confirm(self, estimate):
         """Ask whether to train without a GPU; nobody is asked in Slicer's testing mode, which begins nothing long."""

@@ -252,7 +252,7 @@ def test_the_charts_show_the_log_and_the_views_come_back(trainer, host, slicer):
     table = series[0].GetTableNode().GetTable()
     assert [table.GetValueByName(row, "loss").ToDouble() for row in range(2)] == [0.9, 0.5]
     trainer.ui.chartComboBox.setCurrentIndex(1)
-    assert "distance" in chart.GetTitle()
+    assert "Distance" in chart.GetTitle()
     slicer.mrmlScene.Clear()
     trainer.panel.charts.add({**row, "epoch": 3})  # a closed scene takes the nodes, the next epoch brings them back
     assert slicer.app.layoutManager().plotWidget(0).chart().GetNumberOfPlotSeriesNodes() == 1

@@ -212,7 +212,7 @@ def test_the_options_become_arguments_and_the_scan_has_no_name_of_its_own(monkey
     monkeypatch.setattr(job._command, "start", given.append)
     job.start(axes="RIA", model="default", engine="openvino")
     job.cancel()
-    options = "--axes RIA --engine openvino --json --model default"
+    options = "--axes RIA --engine openvino --json --crop-segmentation --model default"
     assert given == [["segment", "scan.nrrd", "-o", "result", *options.split()]]
 
 
