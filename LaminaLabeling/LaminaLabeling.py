@@ -212,7 +212,10 @@ class LaminaLabelingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if connected and connected.parameterNode is parameterNode.parameterNode:
             return connected
         self._disconnect()
-        self._connection = (parameterNode, parameterNode.connectGui(self.ui))
+        # Not connectGui, which gives no tag to take the connection back by.
+        widgets = {widget.property("SlicerParameterName"): widget for widget in vars(self.ui).values()}
+        mapping = {name: widget for name, widget in widgets.items() if name}
+        self._connection = (parameterNode, parameterNode.connectParametersToGui(mapping))
         return parameterNode
 
     def _disconnect(self):

@@ -92,6 +92,7 @@ class LaminaSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         for panel in self.panels:
             panel.cancel("")
         self.previewPanel.cleanup()
+        self.trainPanel.cleanup()
         self.setParameterNode(None)
         self.removeObservers()
 
@@ -124,7 +125,10 @@ class LaminaSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
             self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameterNodeModified)
         self._parameterNode = parameterNode
         if self._parameterNode:
-            self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
+            # Not connectGui, which not every Slicer takes back: it gives no tag.
+            self._parameterNodeGuiTag = self._parameterNode.connectParametersToGui(
+                {"inputVolume": self.ui.inputSelector}
+            )
             self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameterNodeModified)
             self.onParameterNodeModified()
 

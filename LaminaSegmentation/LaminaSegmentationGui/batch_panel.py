@@ -154,8 +154,13 @@ class BatchPanel:
 
     def _decide(self, results, decision):
         """Return what to do with what the results folder holds; raise LaminaError if it cannot be used."""
-        if not results.is_dir() or not any(not path.name.startswith(".") for path in results.iterdir()):
-            return decision
+        try:
+            if not results.is_dir() or not any(not path.name.startswith(".") for path in results.iterdir()):
+                return decision
+        except OSError as error:
+            raise LaminaError(
+                _('The folder "{name}" cannot be read: choose another one for the results.').format(name=results.name)
+            ) from error
         if not self.work.holdsResults(results):
             raise LaminaError(
                 _('The folder "{name}" holds other files: choose an empty one for the results.').format(
@@ -190,6 +195,8 @@ class BatchPanel:
                 self._current = _("{number} of {total}: {name}").format(
                     number=event["index"] + 1, total=event["total"], name=event["scan"]
                 )
+            if event["index"] >= self.ui.caseTable.rowCount:
+                self.fill()
             self._fillRow(event["index"])
             self.ui.caseTable.scrollToItem(self.ui.caseTable.item(event["index"], 0))
             self.onRow()

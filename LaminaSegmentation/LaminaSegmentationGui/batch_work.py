@@ -1,5 +1,6 @@
 """Finding the laminae of all scans of a folder, in a child process."""
 
+import logging
 from pathlib import Path
 
 from slicer.i18n import tr as _
@@ -11,6 +12,8 @@ from LaminaSegmentationGui import batch_nodes
 from LaminaSegmentationGui.installation import SEGMENT
 from LaminaSegmentationLib.batch_report import DONE, FAILED, RUNNING, SKIPPED, WAITING
 from LaminaSegmentationLib.batch_scans import PAGE, read_summary, remove_leftovers
+
+_logger = logging.getLogger(__name__)
 
 
 class BatchWork:
@@ -119,10 +122,15 @@ class BatchWork:
                 case["state"] = WAITING
 
     def _receive(self, event):
-        if event["event"] == "case" and event["index"] < len(self.cases):
+        if event["event"] == "case":
+            # A scan that was copied into the folder meanwhile is worked on as well.
+            self.cases.extend(_case("") for _number in range(event["index"] + 1 - len(self.cases)))
             case = self.cases[event["index"]]
             case.update({key: event[key] for key in case})
-        self._onEvent(event)
+        try:
+            self._onEvent(event)
+        except Exception:  # what cannot be shown must not end what is computed
+            _logger.exception("An event of a folder of scans could not be shown.")
 
     # Results
 
@@ -133,7 +141,10 @@ class BatchWork:
         self._folder, self._output, self._opened = Path(folder).absolute(), Path(output).absolute(), {}
         summary = read_summary(self._output) if str(output).strip() else None
         self.cases = []
-        for row in (summary or {}).get("cases", ()):
+        rows = (summary or {}).get("cases", ())
+        for row in rows if isinstance(rows, list) else ():
+            if not isinstance(row, dict) or row.get("state") not in (DONE, SKIPPED, FAILED, RUNNING, WAITING):
+                continue  # not written by this software, or damaged
             case = _case(row.get("scan", ""))
             case.update({key: row[key] for key in case if key in row})
             case["text"] = row.get("error") or row.get("text", "")

@@ -17,6 +17,8 @@ class CommandChain:
         self._newCommand, self._steps = newCommand, list(steps)
         self._command = None
         self._last = None
+        self.step = 0
+        """The number of the step that runs, from 1; 0 before the start."""
 
     @property
     def isRunning(self):
@@ -55,6 +57,7 @@ class CommandChain:
         if arguments is None:
             self._steps = []
             return
+        self.step += 1
         self._command = self._newCommand()
         try:
             self._command.start(arguments)

@@ -10,6 +10,7 @@ import slicer
 import slicer.packaging
 from slicer.i18n import tr as _
 
+from LaminaLabelingLib.case_files import is_file
 from LaminaLabelingLib.errors import LaminaError
 from LaminaSegmentationLib import python_check
 from LaminaSegmentationLib.worker import LaminaCommand
@@ -56,7 +57,7 @@ class Installation:
         lacks = report.get("missing_for_segmenting", []) + (
             report.get("missing_for_training", []) if purpose == TRAIN else []
         )
-        return bool(self.python) and not lacks
+        return bool(self.python) and bool(report.get("supported")) and not lacks
 
     def command(self, purpose, onEvent):
         """Return a LaminaCommand, not started, that runs with the right Python."""
@@ -94,6 +95,8 @@ class Installation:
         if not path:
             slicer.app.settings().remove(_SETTING)
             return
+        if path == self.python:  # it may have lost its packages since
+            slicer.app.settings().setValue(_SETTING, json.dumps({"path": path, "report": report}))
         if not report.get("supported"):
             raise LaminaError(
                 _("This is Python {version}: choose one from 3.11 to 3.13.").format(version=report.get("python", "?"))
@@ -114,7 +117,7 @@ class Installation:
         except ValueError:
             return {}
         # One that was uninstalled in the meantime is not used.
-        return stored if isinstance(stored, dict) and Path(stored.get("path", "")).is_file() else {}
+        return stored if isinstance(stored, dict) and is_file(Path(stored.get("path", ""))) else {}
 
     # Packages of Slicer's own
 
@@ -166,7 +169,7 @@ class Installation:
                 _(
                     'There is no wheel in the folder "{name}". On a computer of the same kind that is online, fill it '
                     "with: {command}"
-                ).format(name=Path(folder).name, command=downloadCommand(purpose))
+                ).format(name=Path(folder).name, command=downloadCommand(missing or self.requirements(purpose)))
             )
         if not missing:
             return
@@ -179,7 +182,7 @@ class Installation:
                 _(
                     "The folder lacks packages, or its wheels are for another system or Python. On a computer of the "
                     "same kind that is online, fill it with: {command}"
-                ).format(command=downloadCommand(purpose))
+                ).format(command=downloadCommand(missing or self.requirements(purpose)))
             ) from error
         self._require(purpose)
 
@@ -207,10 +210,11 @@ def installQuestion(missing, purpose):
     )
 
 
-def downloadCommand(purpose=SEGMENT):
-    """Return the command that fills a folder with wheels for an offline installation."""
-    files = " ".join(f'-r "{name}"' for name in _FILES[purpose])
-    return f"python -m pip download --only-binary=:all: -d wheels {files}"
+def downloadCommand(requirements):
+    """Return the command that fills a folder with wheels for an offline installation into this Slicer."""
+    names = " ".join(f'"{requirement}"' for requirement in requirements)
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return f"python -m pip download --only-binary=:all: --python-version {version} -d wheels {names}"
 
 
 def trainingObstacle(system=None, machine=None):

@@ -6,6 +6,7 @@ from pathlib import Path
 import slicer
 from slicer.i18n import tr as _
 
+from LaminaLabelingLib.case_files import is_file
 from LaminaLabelingLib.errors import LaminaError
 from LaminaSegmentationLib.model_list import card_of, shipped_card, shipped_models
 
@@ -91,7 +92,7 @@ class Models:
             stored = {}
         if not isinstance(stored, dict):
             return {}
-        return {name: folder for name, folder in stored.items() if Path(folder, "card.json").is_file()}
+        return {name: folder for name, folder in stored.items() if is_file(Path(folder, "card.json"))}
 
     def _save(self, added):
         slicer.app.settings().setValue(_SETTING, json.dumps(added))

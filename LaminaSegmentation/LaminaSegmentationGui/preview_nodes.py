@@ -123,7 +123,7 @@ def moved(shape, matrix):
     }
 
 
-def _rightHanded(shape):
+def rightHanded(shape):
     """Return a region whose axes a box can have in Slicer: the same box, one axis reversed if need be."""
     if isinstance(shape, dict) and np.linalg.det(shape["directions"]) < 0:
         first, *others = shape["directions"]
@@ -178,12 +178,16 @@ def follow(volumeNode):
     for part, node in nodesOf(volumeNode, _CLASSES).items():
         stored = json.loads(node.GetAttribute(_GEOMETRY) or "null")
         if stored is not None and not np.allclose(stored, geometry, atol=1e-4):
-            raise LaminaError(
-                _(
+            text = _(
+                'The volume "{name}" was moved or resampled since its preprocessing was shown: press "Update" to '
+                "show it anew."
+            )
+            if any(isChanged(each) for each in nodesOf(volumeNode).values()):
+                text = _(
                     'The volume "{name}" was moved or resampled since its preprocessing was shown, so that corrections '
                     'no longer lie on it: press "Back to automatic".'
-                ).format(name=volumeNode.GetName())
-            )
+                )
+            raise LaminaError(text.format(name=volumeNode.GetName()))
         here, before = node.GetTransformNodeID(), node.GetNodeReferenceID(_TRANSFORM)
         if here == volumeNode.GetTransformNodeID():
             continue
@@ -234,7 +238,7 @@ def addSteps(volumeNode, steps, fromWorld, geometry, sent):
                 continue  # it was removed meanwhile: automatic from the next time on
             node.SetAttribute(_USED, json.dumps(plain(sent[part])))
         else:
-            shape = _rightHanded(moved(steps[part], fromWorld))
+            shape = rightHanded(moved(steps[part], fromWorld))
             changed = node is not None and isChanged(node)  # while the command ran
             node = node or _newPart(volumeNode, part)
             for attribute in (_AUTOMATIC, _USED):

@@ -4,7 +4,6 @@ import tempfile
 from pathlib import Path
 
 import slicer
-import vtk
 from slicer.i18n import tr as _
 
 from LaminaLabeling import LaminaLabelingLogic
@@ -13,7 +12,7 @@ from LaminaLabelingLib.markups import curve_to_node, to_node
 from LaminaSegmentationGui import preview_nodes
 
 
-def addResult(volumeNode, result):
+def addResult(volumeNode, result, moved=None):
     """Add what was found to the scene, show it, and return the markups node of the laminae.
 
     A point list of the laminae, the spinous column as a curve, a segmentation and the region of interest as a box, all
@@ -24,6 +23,8 @@ def addResult(volumeNode, result):
     ----------
     volumeNode : vtkMRMLScalarVolumeNode
     result : SegmentationResult
+    moved : ndarray, shape (4, 4), optional
+        By which the scan was moved in the world since it was given to the computation.
     """
     name = volumeNode.GetName()
     # First, since it may fail, and nothing must then be left behind.
@@ -33,6 +34,9 @@ def addResult(volumeNode, result):
     to_node(result.laminae, laminae)
     curve_to_node(result.column, column)
     others = [node for node in (_region(name, result.summary.get("region")), segmentation) if node is not None]
+    if moved is not None:
+        for node in (laminae, column, *others):
+            node.ApplyTransformMatrix(slicer.util.vtkMatrixFromArray(moved))
     labeling = LaminaLabelingLogic()
     labeling.replaceOnScan(volumeNode, laminae, column, *others)
     labeling.style(laminae, column)
@@ -73,14 +77,7 @@ def _region(name, region):
     node.CreateDefaultDisplayNodes()
     node.SetDisplayVisibility(False)
     node.SetLocked(True)
-    toNode = vtk.vtkMatrix4x4()
-    for axis, direction in enumerate(region["directions"]):
-        for row in range(3):
-            toNode.SetElement(row, axis, direction[row])
-    for row in range(3):
-        toNode.SetElement(row, 3, region["center_ras_mm"][row])
-    node.SetAndObserveObjectToNodeMatrix(toNode)
-    node.SetSize(region["size_mm"])
+    preview_nodes.setShape(node, preview_nodes.rightHanded(region))
     return node
 
 

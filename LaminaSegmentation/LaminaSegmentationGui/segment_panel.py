@@ -25,6 +25,7 @@ class SegmentPanel:
     def __init__(self, ui, logic, settings):
         self.ui, self.logic, self._settings = ui, logic, settings
         self._result = None
+        self._chosenMeanwhile = ""
         self._started, self._stage = 0.0, ""
         self._timer = JobTimer(_("The laminae could not be found."), self.onEnd, self.onFailure)
         ui.applyButton.clicked.connect(lambda *_args: self.toggle())
@@ -53,7 +54,9 @@ class SegmentPanel:
         self.onModel()
 
     def chooseModel(self, name):
-        """Choose a model of the list."""
+        """Choose a model of the list, now or when the module is entered."""
+        if self._settings() is None:
+            self._chosenMeanwhile = name
         self.ui.modelComboBox.setCurrentIndex(self.ui.modelComboBox.findData(name))
 
     def onAxes(self, text):
@@ -62,12 +65,16 @@ class SegmentPanel:
             settings.axes = text.strip()
 
     def onModel(self):
-        """Remember the model, and say in its own words what it was trained on and what it is for."""
+        """Remember the model."""
         name = chosenKey(self.ui.modelComboBox) or ""
-        self.ui.cardLabel.setText(self.logic.models.describe(name))
-        self.ui.removeModelButton.setEnabled(self.logic.models.isAdded(name))
+        self._showModel(name)
         if settings := self._settings():
             settings.model = name
+
+    def _showModel(self, name):
+        """Say in a model's own words what it was trained on and what it is for."""
+        self.ui.cardLabel.setText(self.logic.models.describe(name))
+        self.ui.removeModelButton.setEnabled(self.logic.models.isAdded(name))
 
     def onEngine(self):
         """Remember what runs the network."""
@@ -78,9 +85,16 @@ class SegmentPanel:
         """Show the settings of the parameter node."""
         if self.ui.axesComboBox.currentText != settings.axes:
             self.ui.axesComboBox.setCurrentText(settings.axes)
-        if settings.model in self.logic.models.names():
-            chooseKey(self.ui.modelComboBox, settings.model)
-            self.ui.cardLabel.setText(self.logic.models.describe(settings.model))
+        if self._chosenMeanwhile:
+            settings.model, self._chosenMeanwhile = self._chosenMeanwhile, ""  # comes back here
+            return
+        # An empty name, and one of a model that is not on this computer, stand for the first of the list.
+        chooseKey(self.ui.modelComboBox, settings.model)
+        shown = chosenKey(self.ui.modelComboBox) or ""
+        if shown != settings.model:
+            settings.model = shown  # what is shown is what runs; comes back here
+            return
+        self._showModel(shown)
         chooseKey(self.ui.engineComboBox, settings.engine)
         self.update()
 

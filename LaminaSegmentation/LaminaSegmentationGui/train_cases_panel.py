@@ -66,7 +66,8 @@ class TrainCasesPanel:
 
     def begin(self):
         """Get ready for the scans of a new look; codes and ticks of the last one are kept."""
-        kept = {name: (patient, use) for name, patient, use in self.rows()}
+        # What could not be used may have been mended since: that it was not used was not the user's wish.
+        kept = {name: (patient, use) for name, patient, use in self.rows() if self._usable.get(name)}
         self.clear()
         return kept
 

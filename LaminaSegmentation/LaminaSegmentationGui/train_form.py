@@ -100,7 +100,7 @@ class TrainForm:
     def setEnabled(self, enabled, asBegun):
         """Let the fields be edited; a run that is gone on with stays as it was begun."""
         ui = self.ui
-        for widget in (ui.casesButton, ui.raterComboBox, ui.lookButton, ui.outputButton):
+        for widget in (ui.casesButton, ui.raterComboBox, ui.lookButton, ui.outputButton, ui.casesTable):
             widget.setEnabled(enabled)
         for widget in (
             *(ui.trainingSpinBox, ui.validationSpinBox, ui.testSpinBox, ui.lossComboBox, ui.presetComboBox),

@@ -8,13 +8,14 @@ import slicer
 from slicer.i18n import tr as _
 
 from LaminaLabelingGui.panel_tools import ask, chosenKey, fillCombo
+from LaminaLabelingLib.case_files import is_file
 from LaminaSegmentationGui.job_timer import JobTimer
 from LaminaSegmentationGui.panel_loading import loadInto
 from LaminaSegmentationGui.train_cases_panel import TrainCasesPanel
 from LaminaSegmentationGui.train_charts import TrainingCharts, chartTitles
 from LaminaSegmentationGui.train_form import TrainForm
 from LaminaSegmentationGui.train_scores import TrainScores
-from LaminaSegmentationLib.training_run import ENDED, read_run
+from LaminaSegmentationLib.training_run import read_run
 
 _RUN_SETTING = "LaminaUltrasound/Training"
 _IDLE, _LOOKING, _ESTIMATING, _TRAINING = range(4)
@@ -38,6 +39,7 @@ class TrainPanel:
         self.form = TrainForm(ui, self.casesPanel)
         self.charts, self.scores = TrainingCharts(), TrainScores(ui)
         self._doing, self._kept, self._run, self._entered = _IDLE, {}, None, False
+        self._planned = None
         self._ending, self._stage = "", ""
         self._timer = JobTimer(_("The training could not go on."), self.onEnd, self.onFailure)
         fillCombo(ui.chartComboBox, chartTitles())
@@ -63,8 +65,13 @@ class TrainPanel:
         if not self._entered:
             self._entered = True
             last = slicer.app.settings().value(_RUN_SETTING) or ""
-            if last and Path(last, "run.json").is_file():
+            if last and is_file(Path(last, "run.json")):
                 self.openRun(last)
+
+    def cleanup(self):
+        """Give the views back: the panel is taken away."""
+        if self.charts.shown:
+            self.charts.show("")
 
     # The folder of the run
 
@@ -87,9 +94,9 @@ class TrainPanel:
         if self._run is not None:
             self.form.show(self._run.settings)
             epochs = len(self._run.history)
-            if self._run.ended_by in ENDED:
+            if self._run.has_ended:
                 self.ui.statusLabel.setText(_("This training has ended after {epochs} epochs.").format(epochs=epochs))
-            else:
+            elif self._run.can_resume:
                 self.ui.statusLabel.setText(
                     _("This training was left after {epochs} of {all} epochs: press Resume to go on.").format(
                         epochs=epochs, all=self._run.settings.epochs
@@ -108,15 +115,21 @@ class TrainPanel:
 
     def toggle(self):
         """Train, pause or resume: the button is all three."""
-        if self._doing == _TRAINING:
+        if self._doing == _TRAINING and self.work.isTraining and not self._ending:
             self._end("pause")
+        elif self._doing == _TRAINING:
+            self.cancel(_("Ended at once."))
         elif self._doing != _IDLE:
             self.cancel(_("Canceled."))
+        elif self._canEvaluate():
+            start = lambda: self.work.evaluate(self.ui.outputEdit.text, self.onEvent)  # noqa: E731
+            self._begin(_TRAINING, start, _("Evaluating..."))
         elif self._canResume():
             self.charts.begin(self._run.history)
             self._begin(_TRAINING, lambda: self.work.resume(self.ui.outputEdit.text, self.onEvent), _("Resuming..."))
         else:
             settings, rows = self.form.settings(), self.casesPanel.rows()
+            self._planned = settings
             start = lambda: self.work.startEstimate(settings, rows, self.onEvent)  # noqa: E731
             self._begin(_ESTIMATING, start, _("Estimating the time..."))
 
@@ -143,6 +156,7 @@ class TrainPanel:
             self._stage = event["text"]
             bar.setValue(0)
             bar.setFormat(self._stage)
+            self.show()  # after the training comes the evaluation, which cannot be paused
         elif kind == "progress":
             bar.setValue(round(1000 * event["fraction"]))
             text = self._stage
@@ -182,7 +196,9 @@ class TrainPanel:
                 text = _("Paused after {epochs} epochs: press Resume to go on, also after a restart.")
                 self.ui.statusLabel.setText(text.format(epochs=result["epochs"]))
             elif "summary" in result:
-                text = _('The model "{name}" has been added to the list above. Its figures on {data}:')
+                text = _(
+                    'The model "{name}" has been added to the list above and is chosen there. Its figures on {data}:'
+                )
                 self.ui.statusLabel.setText(text.format(name=self.work.modelName, data=result["data"]["text"]))
                 self._chooseModel(self.work.modelName)
             else:
@@ -216,7 +232,7 @@ class TrainPanel:
 
     def _afterEstimate(self, result):
         """Warn before a training on a processor, and begin it."""
-        settings = self.form.settings()
+        settings = self._planned
         if not result["gpu"] and not self.confirm(result):
             self.ui.statusLabel.setText(_("Not begun."))
             return
@@ -241,7 +257,11 @@ class TrainPanel:
         self.scores.show(self._run)
 
     def _canResume(self):
-        return self._run is not None and self._run.ended_by not in ENDED
+        return self._run is not None and self._run.can_resume
+
+    def _canEvaluate(self):
+        """Whether a training has ended without its evaluation, which may have been canceled."""
+        return self._run is not None and self._run.has_ended and self._run.has_model and not self._run.metrics
 
     # Showing
 
@@ -250,15 +270,16 @@ class TrainPanel:
         ui, doing = self.ui, self._doing
         idle, training = doing == _IDLE, doing == _TRAINING
         resumable = idle and self._canResume()
-        text = _("Resume") if resumable else _("Train")
+        text = _("Resume") if resumable else _("Evaluate") if self._canEvaluate() else _("Train")
         if not idle:
-            text = _("Pause") if training else _("Cancel")
+            text = _("Cancel")
+        if training and self.work.isTraining:
+            text = _("End at once") if self._ending else _("Pause")
         ui.trainButton.setText(text)
-        ui.trainButton.setEnabled(doing in (_IDLE, _ESTIMATING, _LOOKING) or (training and not self._ending))
-        ui.stopButton.setEnabled(training and not self._ending)
+        ui.stopButton.setEnabled(training and self.work.isTraining and not self._ending)
         ui.trainProgressBar.setVisible(not idle)
         self.form.setEnabled(idle, asBegun=resumable)
-        ui.chartButton.setEnabled(bool(self.charts.rows))
+        ui.chartButton.setEnabled(bool(self.charts.rows) or ui.chartButton.checked)
         ui.filesButton.setEnabled(self._run is not None)
 
     def showChart(self):

@@ -1,5 +1,6 @@
 """Training a model on the labeled scans of a folder, in child processes."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from LaminaSegmentationGui.command_chain import CommandChain
 from LaminaSegmentationGui.installation import SEGMENT, TRAIN
 from LaminaSegmentationLib.case_list import write_case_list
 from LaminaSegmentationLib.train_control import PAUSE, STOP, tell
-from LaminaSegmentationLib.training_run import ENDED, list_sizes, make_folder, read_run, write_run
+from LaminaSegmentationLib.training_run import ENDED, list_sizes, plan_run, read_run, write_run
+
+_logger = logging.getLogger(__name__)
 
 
 class TrainWork:
@@ -71,9 +74,8 @@ class TrainWork:
         ``poll`` returns a dict with "seconds", "gpu" and "hardware" in the end.
         """
         settings.check()
-        self._refuseRun(settings)
         self._installation.ensurePackages(TRAIN)
-        make_folder(settings.output)
+        plan_run(settings)
         cases = Path(settings.output, "cases.csv")
         if rows:
             write_case_list(rows, cases)
@@ -91,17 +93,34 @@ class TrainWork:
     def start(self, settings, onEvent):
         """Start the training of a dataset that `startEstimate` has split; then its evaluation."""
         settings.check()
-        self._refuseRun(settings)
+        plan_run(settings)
         self._run(settings, onEvent, resume=False)
 
     def resume(self, folder, onEvent):
         """Go on with the training in a folder; return its settings."""
         run = read_run(folder)
-        if run is None or run.ended_by in ENDED:
+        if run is None or not run.can_resume:
             raise LaminaError(_("There is no training to go on with in this folder."))
+        if run.runs_elsewhere:
+            raise LaminaError(_("Another Slicer runs this training now: pause it there first."))
         self._installation.ensurePackages(TRAIN)
         self._run(run.settings, onEvent, resume=True)
         return run.settings
+
+    def evaluate(self, folder, onEvent):
+        """Evaluate the model of a training that has ended; return its settings."""
+        run = read_run(folder)
+        if run is None or not run.has_model:
+            raise LaminaError(_("There is no model to evaluate in this folder."))
+        self._installation.ensurePackages(SEGMENT)
+        self.modelName = self._models.add(Path(folder, run.settings.name))
+        self._begin(onEvent, SEGMENT, [lambda result: self._evaluateArguments(run.settings)])
+        return run.settings
+
+    @property
+    def isTraining(self):
+        """Whether ``lamina train`` runs, which can be paused and stopped."""
+        return self.isRunning and self._settings is not None and self._chain.step == 1
 
     def pause(self):
         """End the training after the step it is at; it can be gone on with after the last whole epoch."""
@@ -113,15 +132,23 @@ class TrainWork:
 
     def poll(self):
         """Pass on what has happened; return the last result at the end, and None before."""
-        return self._chain.poll()
+        try:
+            result = self._chain.poll()
+        except Exception:
+            self._letGo()
+            raise
+        if result is not None:
+            self._letGo()
+        return result
 
     def cancel(self):
         """End what runs at once. A training can be gone on with after its last whole epoch."""
         if self._chain is not None:
             self._chain.cancel()
+        self._letGo()
 
     def _tell(self, word):
-        if not self.isRunning or self._settings is None:
+        if not self.isTraining:
             raise LaminaError(_("No training is running."))
         tell(self._control(self._settings), word)
 
@@ -129,18 +156,16 @@ class TrainWork:
     def _control(settings):
         return Path(settings.output, "control.txt")
 
-    @staticmethod
-    def _refuseRun(settings):
-        if read_run(settings.output) is not None:
-            raise LaminaError(
-                _('The folder "{name}" already holds a training: go on with it, or choose another folder.').format(
-                    name=Path(settings.output).name
-                )
-            )
+    def _letGo(self):
+        """Say in the folder that nobody runs the training any more."""
+        settings, self._settings = self._settings, None
+        if settings is not None and (run := read_run(settings.output)) is not None:
+            write_run(settings, run.ended_by)
 
     def _run(self, settings, onEvent, resume):
-        write_run(settings)
-        self._settings, self.modelName = settings, ""
+        self._control(settings).unlink(missing_ok=True)  # a word that came too late for an earlier run
+        write_run(settings, running=True)
+        self.modelName = ""
 
         def train(result):
             arguments = [*settings.train_arguments(), "--control", str(self._control(settings))]
@@ -150,14 +175,18 @@ class TrainWork:
         def evaluate(result):
             if result["ended_by"] not in ENDED:
                 return None  # paused
-            write_run(settings, result["ended_by"])
             if not result["model"]:
-                return None
+                return None  # stopped before the first epoch ended
+            write_run(settings, result["ended_by"], running=True)
             self.modelName = self._models.add(Path(settings.output, settings.name))
-            counts = list_sizes(settings)
-            return settings.evaluate_arguments("test" if counts.get("test") else "validation")
+            return self._evaluateArguments(settings)
 
         self._begin(onEvent, TRAIN, [train, evaluate])
+        self._settings = settings
+
+    @staticmethod
+    def _evaluateArguments(settings):
+        return settings.evaluate_arguments("test" if list_sizes(settings).get("test") else "validation")
 
     @staticmethod
     def _hasState(settings):
@@ -166,5 +195,12 @@ class TrainWork:
     def _begin(self, onEvent, purpose, steps):
         if self.isRunning:
             raise LaminaError(_("A training is running: wait for it, or stop it first."))
-        self._chain = CommandChain(lambda: self._installation.command(purpose, onEvent), steps)
+
+        def show(event):
+            try:
+                onEvent(event)
+            except Exception:  # what cannot be shown must not end what is computed
+                _logger.exception("An event of a training could not be shown.")
+
+        self._chain = CommandChain(lambda: self._installation.command(purpose, show), steps)
         self._chain.start()

@@ -12,6 +12,7 @@ from LaminaLabelingLib.errors import LaminaError
 
 from .arguments import parser
 from .console import Console, set_up_logging
+from .parent_watch import watch
 
 _ACTIONS = {
     "demo": ("commands", "demo"),
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # What ends the process from outside ends it in order, like Ctrl-C: nothing half-written stays.
     before = signal.signal(signal.SIGTERM, _interrupt)
     console = Console(options.json)
+    watch()
     try:
         set_up_logging(options.verbose)
         # Only now: `lamina --help` must not wait for NumPy and its like.

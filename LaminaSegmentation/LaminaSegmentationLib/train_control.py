@@ -19,15 +19,13 @@ class Control:
     Parameters
     ----------
     path : Path or None
-        The file; a word that is in it from an earlier run is removed. None is never told anything.
+        The file. None is never told anything.
     """
 
     def __init__(self, path: Path | None) -> None:
         self._path, self._looked = path, 0.0
         self.word = ""
         """`PAUSE` or `STOP` once it was found."""
-        if path is not None:
-            path.unlink(missing_ok=True)
 
     def check(self) -> None:
         """Raise KeyboardInterrupt when the run is to end: what Ctrl-C raises, so that both end it in the same way."""

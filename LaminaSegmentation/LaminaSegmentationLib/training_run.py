@@ -16,6 +16,9 @@ from pathlib import Path
 
 from LaminaLabelingLib.atomic import atomic_path
 from LaminaLabelingLib.errors import LaminaError
+from LaminaLabelingLib.processes import start_of
+
+from .parent_watch import is_running
 
 PRESETS = ("8", "16", "32", "paper")
 LOSSES = ("dice", "wbce", "dice+wbce", "centroid", "lamina_dice")
@@ -24,6 +27,9 @@ BACKENDS = ("", "tensorflow", "torch", "jax")
 
 ENDED = ("epochs", "user", "time")
 """How a run ends that has a model; one that was paused or killed has none yet."""
+
+PLANNED = "planned"
+"""In the place of an end: the scans were split and the time was estimated, but nothing has begun."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +127,9 @@ class Run:
     ----------
     settings : TrainingSettings
     ended_by : str
-        One of `ENDED`; empty if it can be gone on with.
+        One of `ENDED`, or `PLANNED`; empty if it was begun and can be gone on with.
+    process : tuple of (int, str)
+        Number and start of the interface that runs it, (0, "") if none does.
     history : tuple of dict
         The log, a row an epoch, numbers as floats.
     metrics : dict
@@ -132,6 +140,23 @@ class Run:
     ended_by: str = ""
     history: tuple[dict[str, float], ...] = ()
     metrics: Mapping = field(default_factory=dict)
+    process: tuple[int, str] = (0, "")
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether it was begun and has not ended."""
+        return not self.ended_by
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has come to an end with a model."""
+        return self.ended_by in ENDED
+
+    @property
+    def runs_elsewhere(self) -> bool:
+        """Whether another process than this one, an interface that is open, runs it now."""
+        number, start = self.process
+        return number not in (0, os.getpid()) and is_running(number, start)
 
     @property
     def has_model(self) -> bool:
@@ -162,15 +187,30 @@ def read_run(folder: str | Path) -> Run | None:
         settings = replace(TrainingSettings(**given), output=str(folder))
     except (AttributeError, KeyError, TypeError) as error:
         raise LaminaError(f"'run.json' in '{folder.name}' is no training's: choose another folder.") from error
-    return Run(settings, content.get("ended_by") or "", _read_log(folder / "training" / "log.csv"), _metrics(folder))
+    process = content.get("process")
+    known = isinstance(process, list) and len(process) == 2 and isinstance(process[0], int)
+    return Run(
+        settings,
+        content.get("ended_by") or "",
+        _read_log(folder / "training" / "log.csv"),
+        _metrics(folder),
+        (process[0], str(process[1])) if known else (0, ""),
+    )
 
 
-def write_run(settings: TrainingSettings, ended_by: str = "") -> None:
-    """Write ``run.json``. Raises LaminaError if the folder cannot be written."""
+def write_run(settings: TrainingSettings, ended_by: str = "", running: bool = False) -> None:
+    """Write ``run.json``, with this process as the one that runs it if it does.
+
+    Raises
+    ------
+    LaminaError
+        If the folder cannot be written.
+    """
+    content = {"settings": asdict(settings), "ended_by": ended_by}
+    if running:
+        content["process"] = [os.getpid(), start_of(os.getpid()) or ""]
     with atomic_path(Path(settings.output, "run.json")) as temporary:
-        temporary.write_text(
-            json.dumps({"settings": asdict(settings), "ended_by": ended_by}, indent=2) + "\n", encoding="utf-8"
-        )
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def list_sizes(settings: TrainingSettings) -> dict[str, int]:
@@ -182,15 +222,32 @@ def list_sizes(settings: TrainingSettings) -> dict[str, int]:
         return {}
 
 
-def make_folder(path: str | Path) -> None:
-    """Make the folder of a run. Raises LaminaError if it cannot be written."""
+def plan_run(settings: TrainingSettings) -> None:
+    """Make the folder of a run, and mark it as the folder of one that is planned.
+
+    Raises
+    ------
+    LaminaError
+        If it cannot be written, or holds a training or other files: nothing that is there is written over.
+    """
+    folder = Path(settings.output)
+    called = f"The folder '{folder.name}'"
     try:
-        Path(path).mkdir(parents=True, exist_ok=True)
-        writable = os.access(path, os.W_OK)
+        folder.mkdir(parents=True, exist_ok=True)
+        occupied = any(not path.name.startswith(".") for path in folder.iterdir())
+        writable = os.access(folder, os.W_OK)
     except OSError:
-        writable = False
+        occupied, writable = False, False
     if not writable:
-        raise LaminaError(f"The folder '{Path(path).name}' cannot be written: choose another one.")
+        raise LaminaError(f"{called} cannot be written: choose another one.")
+    run = read_run(folder)
+    if run is None and occupied:
+        raise LaminaError(f"{called} holds other files: choose an empty one for the results.")
+    if run is not None and run.has_ended:
+        raise LaminaError(f"{called} holds a training that has ended: choose another one for the next.")
+    if run is not None and run.can_resume:
+        raise LaminaError(f"{called} holds a training that has begun: go on with it, or choose another one.")
+    write_run(settings, PLANNED)
 
 
 def _read_log(path: Path) -> tuple[dict[str, float], ...]:

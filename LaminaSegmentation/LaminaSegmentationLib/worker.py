@@ -28,6 +28,8 @@ from pathlib import Path
 import LaminaLabelingLib
 from LaminaLabelingLib.errors import LaminaError
 
+from .parent_watch import interface_variables
+
 _logger = logging.getLogger(__name__)
 
 STAGE_SHARES = {"read": 0.05, "preprocess": 0.25, "network": 0.55, "localization": 0.05, "write": 0.10}
@@ -101,6 +103,7 @@ def child_environment(environment: Mapping[str, str] | None = None) -> dict[str,
     inherited = variables.get("PYTHONPATH")
     return {
         **variables,
+        **interface_variables(),
         "PYTHONPATH": os.pathsep.join(folders + ([inherited] if inherited else [])),
         "PYTHONUTF8": "1",  # the JSON lines are UTF-8 on every system
         "PYTHONUNBUFFERED": "1",  # a line is there as soon as it is written

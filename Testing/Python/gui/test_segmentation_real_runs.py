@@ -133,6 +133,12 @@ def test_the_result_survives_saving_and_loading_the_scene(host, slicer, panel, s
         assert hierarchy.GetItemParent(item) == parent, kind
 
 
+def test_the_region_is_a_box_that_slicer_can_turn(host, slicer, panel, sample):
+    run(host, panel)
+    matrix = slicer.util.getNode("SimulatedSpineUltrasound region of interest").GetObjectToNodeMatrix()
+    assert np.linalg.det(slicer.util.arrayFromVTKMatrix(matrix)[:3, :3]) == pytest.approx(1.0)
+
+
 def test_the_segmentation_is_edited_on_the_grid_of_the_scan(host, slicer, panel, sample):
     run(host, panel)
     node = slicer.util.getNode("SimulatedSpineUltrasound lamina segmentation")

@@ -4,14 +4,16 @@ import json
 import os
 import shutil
 import signal
+import sys
 from pathlib import Path
 
 import pytest
+from gui_paths import FAKE_TRAINING
 from training_cases import make_cases
 
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.markups import from_node
-from LaminaSegmentationLib.training_run import read_run
+from LaminaSegmentationLib.training_run import PLANNED, read_run, write_run
 
 SECONDS = 200
 
@@ -45,6 +47,10 @@ class Trainer:
         self.ui.moreCollapsibleButton.collapsed = False
         self.ui.backendComboBox.setCurrentIndex(self.ui.backendComboBox.findData("torch"))
 
+    def pretend(self):
+        """Only pretend to train: for tests of what surrounds a training."""
+        self.widget.logic.installation.program = [sys.executable, str(FAKE_TRAINING)]
+
     def click(self, button):
         self.host.click(button)
 
@@ -65,6 +71,7 @@ def trainer(host, slicer, tmp_path):
     made = Trainer(host, tmp_path / "run")
     yield made
     made.panel.cancel("")
+    made.widget.logic.installation.program = None
     made.ui.chartButton.setChecked(False)
     made.panel.openRun(tmp_path / "nothing")
     del made.panel.confirm
@@ -73,7 +80,20 @@ def trainer(host, slicer, tmp_path):
     host.select_module("LaminaLabeling")
 
 
-def test_training_ends_with_a_model_in_the_list_that_segments(trainer, cases, host, slicer):
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """Where the one whole training is kept for the tests that need one that has ended."""
+    return tmp_path_factory.mktemp("trained") / "run"
+
+
+@pytest.fixture
+def trained(kept):
+    if not kept.exists():
+        pytest.fail("the test of the whole training, which comes first, has not ended")
+    return kept
+
+
+def test_training_ends_with_a_model_in_the_list_that_segments(trainer, cases, host, slicer, kept):
     trainer.fill_in(cases)
     trainer.click(trainer.ui.lookButton)
     trainer.wait()
@@ -92,6 +112,7 @@ def test_training_ends_with_a_model_in_the_list_that_segments(trainer, cases, ho
     assert not trainer.ui.boxplotLabel.pixmap.isNull()
     assert trainer.ui.trainButton.text == "Train"
 
+    shutil.copytree(trainer.folder, kept)
     models = trainer.widget.ui.modelComboBox
     assert models.itemData(models.currentIndex) == "tiny"
     assert "4 labelled" not in trainer.widget.ui.cardLabel.text
@@ -116,6 +137,7 @@ def test_a_paused_training_goes_on_after_a_restart(trainer, cases, host):
     assert trainer.ui.trainButton.text == "Resume"
     done = len(read_run(trainer.folder).history)
     assert not (trainer.folder / "tiny").exists()
+    assert read_run(trainer.folder).process == (0, "")
 
     # What a new start of Slicer knows: nothing but its settings.
     trainer.panel._entered, trainer.panel._run = False, None
@@ -136,7 +158,21 @@ def test_a_paused_training_goes_on_after_a_restart(trainer, cases, host):
     assert "tiny" in trainer.widget.logic.models.names()
 
 
+def test_a_training_that_another_slicer_runs_is_not_gone_on_with(trainer, cases, host):
+    trainer.fill_in(cases)
+    trainer.folder.mkdir()
+    write_run(trainer.panel.form.settings())
+    content = json.loads((trainer.folder / "run.json").read_text())
+    content["process"] = [os.getppid(), ""]
+    (trainer.folder / "run.json").write_text(json.dumps(content))
+    trainer.panel.openRun(trainer.folder)
+    trainer.click(trainer.ui.trainButton)
+    assert "Another Slicer runs this training" in trainer.ui.statusLabel.text
+    assert len(host.take_slot_errors()) == 1
+
+
 def test_a_training_that_is_killed_is_told_and_can_be_gone_on_with(trainer, cases, host):
+    trainer.pretend()
     trainer.fill_in(cases, epochs=300)
     trainer.click(trainer.ui.trainButton)
     trainer.wait_for_epoch(1)
@@ -149,16 +185,80 @@ def test_a_training_that_is_killed_is_told_and_can_be_gone_on_with(trainer, case
     assert read_run(trainer.folder).history
 
 
+def test_stopping_before_the_first_epoch_leaves_a_run_to_go_on_with(trainer, cases, host):
+    trainer.fill_in(cases, epochs=300)
+    trainer.ui.stepsSpinBox.setValue(2000)
+    trainer.click(trainer.ui.trainButton)
+    host.wait_until(lambda: trainer.work.isTraining, timeout=SECONDS)
+    trainer.host.process_events()
+    trainer.panel.show()
+    trainer.click(trainer.ui.stopButton)  # at once: the process has hardly begun, and must hear it all the same
+    assert trainer.ui.trainButton.text == "End at once"
+    trainer.wait()
+    assert trainer.ui.statusLabel.text == "Stopped before the first epoch ended: there is no model yet."
+    assert trainer.ui.trainButton.text == "Resume"
+
+
+def test_an_evaluation_that_was_canceled_can_be_made_later(trainer, trained, host):
+    shutil.copytree(trained, trainer.folder)
+    shutil.rmtree(trainer.folder / "evaluation")
+    trainer.panel.openRun(trainer.folder)
+    trainer.click(trainer.ui.trainButton)
+    assert trainer.ui.trainButton.text == "Cancel"
+    assert not trainer.ui.stopButton.enabled
+    trainer.click(trainer.ui.trainButton)
+    assert trainer.ui.trainButton.text == "Evaluate"
+    assert not read_run(trainer.folder).metrics
+    trainer.click(trainer.ui.trainButton)
+    trainer.wait()
+    assert read_run(trainer.folder).metrics["data"]["split"] == "test"
+    assert "is chosen there" in trainer.ui.statusLabel.text
+    assert trainer.ui.trainButton.text == "Train"
+    trainer.click(trainer.ui.trainButton)
+    assert "holds a training that has ended" in trainer.ui.statusLabel.text
+    assert len(host.take_slot_errors()) == 1
+
+
+def test_a_training_can_be_ended_at_once(trainer, cases):
+    trainer.pretend()
+    trainer.fill_in(cases, epochs=300)
+    trainer.click(trainer.ui.trainButton)
+    trainer.wait_for_epoch(1)
+    trainer.click(trainer.ui.trainButton)
+    assert trainer.ui.trainButton.text == "End at once"  # it does not listen
+    trainer.click(trainer.ui.trainButton)
+    assert not trainer.panel.isRunning
+    assert trainer.ui.statusLabel.text == "Ended at once."
+    assert trainer.ui.trainButton.text == "Resume"
+
+
+def test_a_scan_that_was_mended_is_used_again(trainer, cases, tmp_path):
+    folder = tmp_path / "mended"
+    shutil.copytree(cases, folder)
+    whole = (folder / "scan_0003.nrrd").read_bytes()
+    (folder / "scan_0003.nrrd").write_bytes(whole[:200])
+    trainer.fill_in(folder)
+    trainer.click(trainer.ui.lookButton)
+    trainer.wait()
+    assert ("scan_0003", "scan_0003", False) in trainer.panel.casesPanel.rows()
+    (folder / "scan_0003.nrrd").write_bytes(whole)
+    trainer.click(trainer.ui.lookButton)
+    trainer.wait()
+    assert ("scan_0003", "scan_0003", True) in trainer.panel.casesPanel.rows()
+
+
 def test_nothing_begins_on_a_processor_unless_it_is_confirmed(trainer, cases):
     asked = []
     trainer.panel.confirm = lambda estimate: asked.append(estimate)
+    trainer.pretend()
     trainer.fill_in(cases)
     trainer.click(trainer.ui.trainButton)
     trainer.wait()
     assert asked[0]["seconds"] > 0
     assert "CPU" in asked[0]["hardware"]
     assert trainer.ui.statusLabel.text == "Not begun."
-    assert read_run(trainer.folder) is None
+    assert read_run(trainer.folder).ended_by == PLANNED
+    assert trainer.ui.trainButton.text == "Train"
     assert not (trainer.folder / "training").exists()
 
 
@@ -176,6 +276,7 @@ def test_the_question_names_the_time_and_the_processor(trainer, monkeypatch):
 
 def test_scans_that_are_left_out_and_patients_reach_the_dataset(trainer, cases, host, qt_check):
     trainer.panel.confirm = lambda estimate: False
+    trainer.pretend()
     trainer.fill_in(cases)
     trainer.click(trainer.ui.lookButton)
     trainer.wait()
@@ -234,7 +335,7 @@ def test_too_few_patients_are_a_sentence_and_nothing_is_begun(trainer, cases, tm
     trainer.click(trainer.ui.trainButton)
     trainer.wait()
     assert "too few for this split" in trainer.ui.statusLabel.text
-    assert read_run(trainer.folder) is None
+    assert read_run(trainer.folder).ended_by == PLANNED
     assert len(host.take_slot_errors()) == 1
 
 

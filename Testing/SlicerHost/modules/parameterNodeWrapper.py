@@ -108,13 +108,14 @@ class _Wrapper:
         return self.parameterNode.EndModify(wasModified)
 
     def connectGui(self, gui):
-        """Connect the widgets that carry a ``SlicerParameterName``; return a tag for :meth:`disconnectGui`."""
+        """Connect the widgets that carry a ``SlicerParameterName``. No tag comes back, as in Slicer (issue 7547)."""
         widgets = gui.findChildren(qt.QWidget) if isinstance(gui, qt.QWidget) else list(vars(gui).values())
-        connectors = []
-        for widget in widgets:
-            name = widget.property("SlicerParameterName")
-            if name:
-                connectors.append(_connector(widget, name, self.allParameters[name]))
+        named = [(widget.property("SlicerParameterName"), widget) for widget in widgets]
+        self.connectParametersToGui({name: widget for name, widget in named if name})
+
+    def connectParametersToGui(self, mapping):
+        """Connect parameters with widgets; return a tag for :meth:`disconnectGui`."""
+        connectors = [_connector(widget, name, self.allParameters[name]) for name, widget in mapping.items()]
         tag = len(self._connections)
         self._connections[tag] = connectors
         self._write_widgets()
