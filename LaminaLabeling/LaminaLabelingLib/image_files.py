@@ -1,5 +1,6 @@
 """Image files through SimpleITK: voxels and matrix in and out, one clear sentence for everything else."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -71,6 +72,8 @@ def read_image(path: str | Path, components: bool = False) -> RawImage:
     path = Path(path)
     called = f'"{path.name}"'
     extension = _extension(path)
+    if _is_file(path) and not os.access(path, os.R_OK):
+        raise LaminaError(_("{called} cannot be opened: check that you may read it.").format(called=called))
     if _is_folder(path):
         raise LaminaError(
             _(

@@ -5,8 +5,7 @@ from pathlib import Path
 import slicer
 from slicer.i18n import tr as _
 
-from LaminaLabeling import LaminaLabelingLogic
-from LaminaLabelingGui import appearance, scan_nodes
+from LaminaLabelingGui import appearance, lists, scan_nodes
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.files import read_curve, read_markups
 from LaminaSegmentationGui import result_nodes
@@ -43,7 +42,7 @@ def openResult(scanPath, folder):
         laminae = result_nodes.addResult(volumeNode, result)
         if result.summary.get("axes_from", "file") != "file":
             scan_nodes.setAxes(volumeNode, result.summary["axes"], appearance.companionsOf(volumeNode))
-            LaminaLabelingLogic.show(laminae, volumeNode)  # where they lie now
+            lists.show(laminae, volumeNode)  # where they lie now
     except Exception:
         _remove(volumeNode, nodesBefore)
         raise

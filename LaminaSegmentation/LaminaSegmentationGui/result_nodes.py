@@ -6,7 +6,7 @@ from pathlib import Path
 import slicer
 from slicer.i18n import tr as _
 
-from LaminaLabeling import LaminaLabelingLogic
+from LaminaLabelingGui import appearance, lists
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.markups import curve_to_node, to_node
 from LaminaSegmentationGui import preview_nodes
@@ -37,10 +37,9 @@ def addResult(volumeNode, result, moved=None):
     if moved is not None:
         for node in (laminae, column, *others):
             node.ApplyTransformMatrix(slicer.util.vtkMatrixFromArray(moved))
-    labeling = LaminaLabelingLogic()
-    labeling.replaceOnScan(volumeNode, laminae, column, *others)
-    labeling.style(laminae, column)
-    labeling.show(laminae, volumeNode)
+    appearance.replaceOnScan(volumeNode, laminae, column, *others)
+    appearance.style(laminae, column)
+    lists.show(laminae, volumeNode)
     return laminae
 
 

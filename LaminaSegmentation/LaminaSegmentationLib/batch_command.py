@@ -15,17 +15,21 @@ from typing import TYPE_CHECKING, Any
 
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.laminae import LaminaSet
+from LaminaLabelingLib.orientation import parse_code
 from LaminaLabelingLib.volumes import read_volume
 
 from . import __version__
 from .batch_report import DONE, DOUBTFUL_BELOW, FAILED, RUNNING, SKIPPED, Row, count, counts_text, write_reports
 from .batch_scans import (
+    LABELS,
+    LABELS_DIGEST,
     SUMMARY,
     Scan,
     check_places,
     find_scans,
     finished_before,
     identity_of,
+    keep_edited,
     read_summary,
     remove_leftovers,
     remove_result,
@@ -33,6 +37,7 @@ from .batch_scans import (
 )
 from .commands import finish_summary, output_folder, summarize, write_results
 from .console import Console
+from .dataset_file import content_hash
 from .inference import Stopwatch, segment
 from .progress import Progress
 from .worker import overall_fraction
@@ -52,6 +57,8 @@ def segment_folder(arguments: argparse.Namespace, console: Console) -> dict:
 
     if arguments.corrections:
         raise LaminaError("Corrections belong to one scan: give that scan, not a folder.")
+    if arguments.axes.strip().lower() != "auto":
+        parse_code(arguments.axes)  # what is wrong for all scans is no failure of each
     folder, output = arguments.scan.absolute(), arguments.output.absolute()
     scans = find_scans(folder)
     check_places(folder, output, scans)
@@ -140,6 +147,10 @@ class _Batch:
         self._tell(index)
         error = ""
         try:
+            if kept := keep_edited(self._output / scan.name):
+                self._console.warning(
+                    f"{scan.path.name}: its point list had been edited; the edited one is kept as {scan.name}/{kept}."
+                )
             self.rows[index] = self._segment(scan, index)
             self._seconds.append(time.monotonic() - started)
         except LaminaError as problem:
@@ -156,7 +167,10 @@ class _Batch:
             )
         if error:
             # An earlier result of the same name must not be taken for one of this run.
-            remove_result(self._output / scan.name)
+            try:
+                remove_result(self._output / scan.name)
+            except OSError as problem:
+                error += f" Its earlier result could not be removed ({problem.strerror or problem})."
             seconds = round(time.monotonic() - started, 1)
             self.rows[index] = Row(scan.path.name, FAILED, error=error, seconds=seconds)
         gc.collect()  # a scan is large, and what holds it may hold itself
@@ -185,6 +199,7 @@ class _Batch:
 
                     files["steps"] = "preprocessing.png"
                     draw_steps(volume, result.prepared, temporary / files["steps"])
+            summary[LABELS_DIGEST] = content_hash(temporary / LABELS)
             finish_summary(summary, stopwatch, files, temporary)
         return Row.of_summary(scan.path.name, DONE, scan.name, summary)
 

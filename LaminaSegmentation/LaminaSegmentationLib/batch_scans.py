@@ -18,6 +18,11 @@ from LaminaLabelingLib.case_sidecars import read_axes
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.processes import start_of
 
+from .dataset_file import content_hash
+
+LABELS, LABELS_DIGEST = "laminae.mrk.json", "laminae_sha256"
+"""The point list, and the key under which the summary keeps what it was when it was written."""
+
 SUMMARY, TABLE, PAGE = "summary.json", "results.csv", "results.html"
 """Files of the results folder; each scan's folder has a ``summary.json`` of its own."""
 
@@ -96,7 +101,7 @@ def find_scans(folder: Path) -> list[Scan]:
     if not files.scans:
         raise LaminaError(
             f'There is no scan in the folder "{files.folder.name}": give one that holds .nrrd, .nhdr, .mha, .mhd, .nii '
-            "or .nii.gz files."
+            "or .nii.gz files; its subfolders are not searched."
         )
     used = {SUMMARY, TABLE, PAGE}
     scans = []
@@ -204,6 +209,25 @@ def _put_in_place(temporary: Path, target: Path) -> None:
     target.mkdir(exist_ok=True)
     for path in files:
         insistently(path.replace, target / path.name)
+
+
+def keep_edited(folder: Path) -> str:
+    """Put a point list aside that somebody has edited since it was written, before its scan is done again.
+
+    Returns
+    -------
+    str
+        The name under which it is kept; empty if it was not edited.
+    """
+    summary, labels = read_summary(folder), folder / LABELS
+    written = (summary or {}).get(LABELS_DIGEST)
+    if not written or not labels.is_file() or content_hash(labels) == written:
+        return ""
+    number = 1
+    while (kept := folder / f"laminae.edited-{number}.mrk.json").exists():
+        number += 1
+    insistently(labels.rename, kept)
+    return kept.name
 
 
 def remove_result(folder: Path) -> None:

@@ -7,11 +7,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from LaminaLabelingLib.case_files import CasePaths, FolderFiles, check_rater, rivalry, scan_name
 from LaminaLabelingLib.case_sidecars import read_axes
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.laminae import LaminaSet, Review
 from LaminaLabelingLib.markups_files import read_markups
+from LaminaLabelingLib.scan_bounds import reversed_pairs
 from LaminaLabelingLib.volumes import read_volume
 
 from .case_list import ListedCase
@@ -104,7 +107,8 @@ def labeled_cases(
     listed = listed or {}
     unknown = next((name for name in listed if name not in names), None)
     if unknown is not None:
-        raise LaminaError(f"The list of cases names the scan '{unknown}', which the folder does not hold.")
+        hint = ": leave out its extension" if scan_name(unknown) in names else ", which the folder does not hold"
+        raise LaminaError(f"The list of cases names the scan '{unknown}'{hint}.")
     for file_name in files.scans:
         case = _case(file_name, rater, files, listed.get(scan_name(file_name), ListedCase()))
         yield _compared(case) if read_scans and case.is_used else case
@@ -150,12 +154,18 @@ def _compared(case: LabeledCase) -> LabeledCase:
     """Read the scan, and check that the labels lie in it."""
     try:
         volume = read_volume(case.image, case.axes or "auto")
-        check_truth(read_markups(case.label), volume, case.label.name)
+        truth = read_markups(case.label)
+        check_truth(truth, volume, case.label.name)
     except LaminaError as error:
         return replace(case, problem=str(error))
     except MemoryError:
         return replace(case, problem="it is too large for the memory of this computer.")
-    return replace(case, notes=(*case.notes, *volume.warnings))
+    pairs = list(truth.complete_pairs().values())
+    exchanged = reversed_pairs(np.array(pairs), volume) if pairs else 0
+    sides = ()
+    if exchanged > len(pairs) / 2:
+        sides = (f"left and right are exchanged in {exchanged} of {len(pairs)} pairs: check the sides and the axes",)
+    return replace(case, notes=(*case.notes, *sides, *volume.warnings))
 
 
 def _relative(path: Path, folder: Path) -> str:

@@ -14,7 +14,7 @@ from LaminaLabelingLib.tables import write_rows
 COLUMNS = ("scan", "patient", "use")
 """Columns of a list of cases; only the first is needed."""
 
-_NO = ("no", "n", "0", "false")
+_YES, _NO = ("yes", "y", "1", "true"), ("no", "n", "0", "false")
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,14 @@ def read_case_list(path: Path) -> dict[str, ListedCase]:
         rows = list(
             csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""), skipinitialspace=True)
         )
+    except FileNotFoundError as error:
+        raise LaminaError(f"There is no list of cases '{path}'.") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise LaminaError(f"'{path.name}' cannot be read as a list of cases: give a CSV file in UTF-8.") from error
+    if rows and "scan" not in rows[0]:
+        raise LaminaError(
+            f"'{path.name}' has no column 'scan': the first line must read scan,patient,use, with commas."
+        )
     listed: dict[str, ListedCase] = {}
     for line, row in enumerate(rows, 2):
         name = (row.get("scan") or "").strip()
@@ -46,8 +52,10 @@ def read_case_list(path: Path) -> dict[str, ListedCase]:
             raise LaminaError(f"Line {line} of '{path.name}' names no scan; the first line must read scan,patient,use.")
         if name in listed:
             raise LaminaError(f"Line {line} of '{path.name}' names '{name}' again: list each scan once.")
-        use = (row.get("use") or "yes").strip().lower() not in _NO
-        listed[name] = ListedCase((row.get("patient") or "").strip(), use)
+        use = (row.get("use") or "").strip().lower() or _YES[0]
+        if use not in (*_YES, *_NO):
+            raise LaminaError(f"Line {line} of '{path.name}' says '{use}' under use: write yes or no.")
+        listed[name] = ListedCase((row.get("patient") or "").strip(), use in _YES)
     return listed
 
 

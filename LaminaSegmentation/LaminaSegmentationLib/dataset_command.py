@@ -28,6 +28,8 @@ def split(arguments: argparse.Namespace, console: Console) -> dict:
     ratio = parse_split(arguments.ratio)
     if arguments.cases is not None:
         return _split_cases(arguments, ratio, console)
+    if arguments.list is not None or arguments.rater:
+        raise LaminaError("--list and --rater belong to --cases: a JSON file names labels and patients itself.")
     content = read_json(arguments.data)
     entries = _scans(content, arguments.data.name)
     lists = split_by_patient(entries, ratio, arguments.seed)
@@ -56,6 +58,8 @@ def _split_cases(arguments: argparse.Namespace, ratio: tuple[int, int, int], con
         cases.append(case)
         _tell(case, console)
     used = [case for case in cases if case.is_used]
+    if not used and not any(case.wanted for case in cases):
+        raise LaminaError(f"The list of cases leaves out all {len(cases)} scans.")
     if not used:
         raise LaminaError(
             f"None of the {len(cases)} scans can be used: label some as '{arguments.rater}', and save the labels."

@@ -28,6 +28,8 @@ def set_backend(name: str | None) -> str:
     LaminaError
         If Keras already runs on another backend, or Keras or the backend is not installed.
     """
+    # TensorFlow's notes on instruction sets and missing CUDA libraries would drown what there is to say.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if name is not None and "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = name
     try:

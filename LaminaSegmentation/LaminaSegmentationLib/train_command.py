@@ -9,6 +9,7 @@ import os
 import platform
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -80,14 +81,6 @@ def _all(made: Iterable[Case], control: Control) -> list[Case]:
     return cases
 
 
-def count_scans(arguments: argparse.Namespace) -> tuple[int, int]:
-    """Return how many scans would be trained on and validated with, without reading any."""
-    if arguments.data is None:
-        return arguments.simulated, arguments.validation
-    splits = read_dataset(arguments.data, needed=("training", "validation"))
-    return len(splits["training"]), len(splits["validation"])
-
-
 def refuse_evaluation_seeds(entries: list[dict]) -> None:
     """Raise LaminaError for simulated scans whose seeds are kept for tests and evaluation (METHOD section 8)."""
     for entry in entries:
@@ -122,8 +115,13 @@ def training_options(arguments: argparse.Namespace) -> TrainingOptions:
     """
     from .devices import check_devices
     from .losses import LOSSES
-    from .network import network_settings
+    from .network import GRID_SHAPE, network_settings
 
+    check_range("--training-seed", arguments.training_seed, 0, 2**32 - 1)
+    if arguments.crop_rows is not None:
+        check_range("--crop-rows", arguments.crop_rows, 8, GRID_SHAPE[0])
+    if arguments.cache is not None and arguments.cache.exists() and not arguments.cache.is_dir():
+        raise LaminaError(f"--cache names the file '{arguments.cache.name}'; give a folder.")
     if arguments.loss not in LOSSES:
         raise LaminaError(f'There is no loss "{arguments.loss}"; choose one of {", ".join(LOSSES)}.')
     options = TrainingOptions(
@@ -180,7 +178,13 @@ def train(arguments: argparse.Namespace, console: Console) -> dict:
     control = Control(arguments.control)
     try:
         return _train(arguments, options, control, console)
-    except KeyboardInterrupt:
+    except BaseException as error:
+        # What holds nothing must not keep the same command from being given again.
+        for folder in (arguments.output / "training", arguments.output):
+            with suppress(OSError):
+                folder.rmdir()
+        if not isinstance(error, KeyboardInterrupt):
+            raise
         # Nobody waits for a sentence about an interruption that he asked for: before the first epoch there is no model.
         if not control.word:
             raise
@@ -189,7 +193,7 @@ def train(arguments: argparse.Namespace, console: Console) -> dict:
 
 def estimate_training(arguments: argparse.Namespace, options: TrainingOptions, console: Console) -> dict:
     """``--estimate``: say how long the training would take, and do nothing else."""
-    from .train_estimate import estimate
+    from .train_estimate import count_scans, estimate
 
     console.emit("stage", stage="estimate", text="Timing a training step")
     training, validation = count_scans(arguments)
@@ -212,6 +216,8 @@ def _train(arguments: argparse.Namespace, options: TrainingOptions, control: Con
     run = arguments.output / "training"
     if not arguments.resume:
         set_aside(run)
+    elif not (run / "state.npz").exists():
+        console.warning(f"There is no earlier run in '{arguments.output}' to go on with: the training begins anew.")
     console.emit("stage", stage="training", text="Training the network")
 
     def report(progress: TrainingProgress) -> None:

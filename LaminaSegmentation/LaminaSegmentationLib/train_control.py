@@ -33,7 +33,8 @@ class Control:
             return
         self._looked = time.monotonic()
         try:
-            word = self._path.read_text(encoding="utf-8").strip()
+            # Windows PowerShell writes UTF-16 with a mark; of it the letters are left.
+            word = self._path.read_bytes().decode("ascii", errors="ignore").replace("\0", "").strip().lower()
         except OSError:
             return
         if word in (PAUSE, STOP):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import time
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from .dataset_file import read_dataset
 from .devices import Devices, gpu_name
 from .keras_backend import set_backend
 from .network import GRID_SHAPE
@@ -18,7 +20,15 @@ from .training_options import TrainingOptions
 ROWS = 64
 """Rows of the stretch that is timed. The time of a step is proportional to the rows: the network is convolutional."""
 
-STEPS = 2
+STEPS = 5
+
+
+def count_scans(arguments: argparse.Namespace) -> tuple[int, int]:
+    """Return how many scans would be trained on and validated with, without reading any."""
+    if arguments.data is None:
+        return arguments.simulated, arguments.validation
+    splits = read_dataset(arguments.data, needed=("training", "validation"))
+    return len(splits["training"]), len(splits["validation"])
 
 
 def estimate(options: TrainingOptions, training: int, validation: int, hardware: str) -> dict[str, Any]:
@@ -57,7 +67,7 @@ def estimate(options: TrainingOptions, training: int, validation: int, hardware:
         begun = time.monotonic()
         devices.predict(network.trained, grids[: devices.count])
         forward = (time.monotonic() - begun) / devices.count
-    step = min(seconds[1:]) * rows / ROWS
+    step = float(np.median(seconds[1:])) * rows / ROWS
     steps = options.steps_per_epoch or -(-training // samples)
     epoch = steps * step + validation * forward * GRID_SHAPE[0] / ROWS
     return {

@@ -72,6 +72,11 @@ class Corrections:
         """Return the corrections that `to_dict` describes; raise LaminaError for anything else."""
         if not isinstance(content, dict):
             raise LaminaError("Corrections of the preprocessing are a JSON object with the keys " + _listed(PARTS))
+        if "surface" in content:
+            raise LaminaError(
+                "This is what lamina preprocess has written: copy the parts that you have changed into a file of their "
+                "own, with the keys " + _listed(PARTS)
+            )
         if unknown := sorted(set(content) - set(PARTS)):
             raise LaminaError(f"Corrections of the preprocessing have no '{unknown[0]}'; they have " + _listed(PARTS))
         return cls(**content)
@@ -214,6 +219,8 @@ def _checked_points(points, called: str) -> np.ndarray:
         raise LaminaError(f"The corrected {called} must be a list of points of three finite numbers, RAS in mm.")
     if len(array) < 2:
         raise _too_few(len(array), called)
+    if (array == array[0]).all():
+        raise LaminaError(f"All points of the corrected {called} are the same; give at least 2 that differ.")
     return array
 
 
@@ -247,7 +254,12 @@ def _numbers(values) -> np.ndarray | None:
         array = np.array(values)
     except ValueError:  # lists of different lengths
         return None
-    if array.dtype.kind not in "iuf" or not (np.abs(array.astype(np.float64)) < _FARTHEST_MM).all():  # NaN is not
+    flat = np.array(values, dtype=object).ravel()
+    if (
+        any(isinstance(value, bool) for value in flat)
+        or array.dtype.kind not in "iuf"
+        or not (np.abs(array.astype(np.float64)) < _FARTHEST_MM).all()
+    ):  # NaN is not
         return None
     return array.astype(np.float64)
 

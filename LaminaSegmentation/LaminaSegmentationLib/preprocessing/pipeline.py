@@ -167,6 +167,11 @@ def _warnings(options: Options, column: Column, corrections: Corrections) -> tup
         warnings.append(
             "The spinous process column is hardly visible in this scan; check the curve before relying on the result."
         )
+    if corrections.column is not None and column.contrast < FAINT_COLUMN:
+        warnings.append(
+            f"The column that was corrected by hand does not lie on a dark shadow (contrast {column.contrast:.2f}); "
+            "check that it belongs to this scan."
+        )
     for part, is_done in (("top_layer", options.crop_top_layer), ("region", options.crop_region)):
         if part in corrections.parts and not is_done:
             warnings.append(f"The model was trained without the {PARTS[part]} crop, so its correction has no effect.")

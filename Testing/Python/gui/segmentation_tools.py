@@ -3,7 +3,7 @@
 import sys
 
 import numpy as np
-
+import pytest
 from gui_paths import FAKE_LAMINA
 
 

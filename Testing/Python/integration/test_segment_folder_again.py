@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import SimpleITK as sitk
-from folder_runs import ABOUT_ALL, FILES, everything, make_good_scans, summary, table
+from folder_runs import ABOUT_ALL, FILES, command, everything, make_good_scans, summary, table
 
 from LaminaSegmentationLib import batch_command
 from LaminaSegmentationLib.__main__ import main
@@ -246,3 +246,24 @@ def test_memory_does_not_grow_with_the_number_of_scans(good, tmp_path, monkeypat
     monkeypatch.setattr(batch_command, "segment", watched)
     assert main(["segment", str(folder), "-o", str(tmp_path / "results")]) == 0
     assert len(alive) == 6
+
+
+def test_a_point_list_that_was_edited_is_kept_when_its_scan_is_done_again(good, tmp_path):
+    assert command(good, tmp_path / "out").returncode == 0
+    labels = tmp_path / "out" / "scan2" / "laminae.mrk.json"
+    edited = labels.read_text().replace('"label": "T1L"', '"label": "T1L" ').replace("P01L", "P01L ")
+    labels.write_text(edited + " ")
+    assert command(good, tmp_path / "out", "--resume").returncode == 0
+    assert labels.read_text() == edited + " "  # nothing has changed: it is not done again
+    done = command(good, tmp_path / "out", "--resume", "--steps")
+    assert done.returncode == 0
+    assert "scan2/laminae.edited-1.mrk.json" in done.stderr
+    assert (labels.parent / "laminae.edited-1.mrk.json").read_text() == edited + " "
+    assert labels.read_text() != edited + " "
+    assert not list((tmp_path / "out" / "scan10").glob("*.edited-*"))
+
+
+def test_axes_that_are_none_end_the_command_and_not_each_scan(good, tmp_path, capsys):
+    assert main(["segment", str(good), "-o", str(tmp_path / "out"), "--axes", "XX"]) == 2
+    assert "XX" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -119,6 +119,7 @@ def test_a_list_gives_patients_and_leaves_scans_out(folder):
         ("ben", None, "has no labels of 'ben': there are labels of anna"),
         ("Anna", None, "write the name in the same way"),
         ("a b", None, "cannot be the name of a rater"),
+        ("anna", {"scan1.nrrd": ListedCase()}, "the scan 'scan1.nrrd': leave out its extension"),
         ("anna", {"scan9": ListedCase()}, "names the scan 'scan9', which the folder does not hold"),
     ],
 )
@@ -140,10 +141,13 @@ def test_a_list_of_cases_comes_back_as_it_was_written(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("patient,use\n1,yes\n", "Line 2 of 'cases.csv' names no scan"),
+        ("patient,use\n1,yes\n", "has no column 'scan'"),
+        ("scan,use\n,yes\n", "Line 2 of 'cases.csv' names no scan"),
         ("scan\na\na\n", "Line 3 of 'cases.csv' names 'a' again"),
         (b"\xff\xfe\x00", "cannot be read as a list of cases"),
-        (None, "cannot be read as a list of cases"),
+        (None, "There is no list of cases"),
+        ("scan;patient;use\na;1;no\n", "has no column 'scan': the first line must read scan,patient,use, with commas"),
+        ("scan,use\na,nein\n", "Line 2 of 'cases.csv' says 'nein' under use: write yes or no"),
     ],
 )
 def test_a_list_of_cases_that_is_wrong_is_a_sentence(tmp_path, text, words):
@@ -185,6 +189,16 @@ def test_labels_that_do_not_lie_in_their_scan_are_found(real, scan):
     assert cases["c"].problem
 
 
+def test_exchanged_sides_are_told(real, scan):
+    exchanged = {
+        f"{name[:-1]}{'R' if name[-1] == 'L' else 'L'}": point for name, point in scan.truth.positions().items()
+    }
+    save(real, "b", LaminaSet.from_positions(exchanged))
+    cases = {case.name: case for case in labeled_cases(real, "anna")}
+    assert not any("exchanged" in note for note in cases["a"].notes)
+    assert any("left and right are exchanged in 17 of 17 pairs" in note for note in cases["b"].notes)
+
+
 def split(folder, *more):
     return main(["split", "--cases", str(folder), "--rater", "anna", "-o", str(folder / "run" / "dataset.json"), *more])
 
@@ -212,6 +226,12 @@ def test_scans_of_a_patient_stay_together(real):
 def test_the_command_says_what_it_needs(real, capsys):
     assert main(["split", "--cases", str(real), "-o", str(real / "d.json")]) == 2
     assert "--cases needs --rater" in capsys.readouterr().err
+    write_case_list([(name, "", False) for name in "abc"], real / "cases.csv")
+    assert split(real, "--quick", "--list", str(real / "cases.csv")) == 2
+    assert "leaves out all 3 scans" in capsys.readouterr().err
+    (real / "scans.json").write_text("[]")
+    assert main(["split", "--data", str(real / "scans.json"), "--rater", "anna", "-o", str(real / "d.json")]) == 2
+    assert "--list and --rater belong to --cases" in capsys.readouterr().err
     for path in real.glob("*.nrrd"):
         path.write_bytes(b"")
     assert split(real) == 2

@@ -81,11 +81,12 @@ def test_a_column_on_the_automatic_one_has_its_contrast(volume, automatic):
     assert found.column.position[1:-1] == pytest.approx(automatic.column.position[1:-1], abs=1e-9)
 
 
-def test_a_column_beside_the_dark_line_rates_less_and_is_not_warned_about(volume, automatic):
+def test_a_column_beside_the_dark_line_rates_less_and_is_warned_about(volume, automatic):
     beside = automatic.column_points + np.array([12.0, 0.0, 0.0])
     found = corrected(volume, column=beside)
     assert found.column.contrast < 0.12 < automatic.column.contrast
-    assert found.warnings == ()
+    assert found.warnings[0].startswith("The column that was corrected by hand does not lie on a dark shadow")
+    assert corrected(volume, column=automatic.column_points).warnings == ()
 
 
 def test_region_and_top_layer_follow_from_the_column(volume, automatic):
@@ -197,7 +198,9 @@ def test_a_step_that_the_model_does_without_is_warned_about(volume, automatic):
 # Reading and writing
 
 numbers = st.floats(-900.0, 900.0).map(lambda value: round(value, 3))
-point_lists = st.lists(st.tuples(numbers, numbers, numbers), min_size=2, max_size=6)
+point_lists = st.lists(st.tuples(numbers, numbers, numbers), min_size=2, max_size=6).filter(
+    lambda points: len(set(points)) > 1
+)
 sizes = st.floats(0.5, 900.0)
 
 
@@ -233,6 +236,9 @@ def region(**changes):
         ([], "are a JSON object with the keys column, top_layer, region."),
         ({"colum": []}, "have no 'colum'; they have column, top_layer, region."),
         ({"column": []}, "The corrected spinous process column has no points; give at least 2."),
+        ({"column": [[1, 2, 3], [1, 2, 3]]}, "All points of the corrected spinous process column are the same"),
+        ({"column": [[True, False, True], [1, 2, 3]]}, "must be a list of points of three finite numbers"),
+        ({"column": [[1, 2, 3]], "surface": {}}, "This is what lamina preprocess has written: copy the parts"),
         ({"column": [[1, 2, 3]]}, "The corrected spinous process column has 1 point; give at least 2."),
         ({"top_layer": [[1, 2], [3, 4]]}, "The corrected top layer must be a list of points of three finite numbers"),
         ({"top_layer": [[1, 2, 3], [3, 4]]}, "The corrected top layer must be a list of points"),

@@ -39,6 +39,21 @@ def test_a_word_that_comes_before_the_run_has_begun_counts(tmp_path):
         Control(tmp_path / "control").check()
 
 
+@pytest.mark.parametrize("content", ["pause\r\n".encode("utf-16"), b"\xef\xbb\xbfPause\n"])
+def test_a_word_may_be_written_by_any_program(tmp_path, content):
+    (tmp_path / "control").write_bytes(content)
+    control = Control(tmp_path / "control")
+    with pytest.raises(KeyboardInterrupt):
+        control.check()
+    assert control.word == PAUSE
+
+
+def test_a_file_that_holds_something_else_stays(tmp_path):
+    (tmp_path / "precious.csv").write_bytes(b"1,2,3\n\xff")
+    Control(tmp_path / "precious.csv").check()
+    assert (tmp_path / "precious.csv").read_bytes() == b"1,2,3\n\xff"
+
+
 def test_other_words_and_no_file_change_nothing(tmp_path):
     control = Control(tmp_path / "control")
     (tmp_path / "control").write_text("later")
