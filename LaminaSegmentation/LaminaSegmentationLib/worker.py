@@ -267,9 +267,11 @@ def reason_of_crash(code: int, log: str) -> str:
     if "No space left on device" in log or "Errno 28" in log:
         return "The computation ended because a disk is full: make space on it, then try again."
     name = str(code)
-    if code < 0:
+    # A shell, and other programs that start the child for us, pass a signal on as 128 and its number.
+    number = -code if code < 0 else code - 128 if 128 < code < 160 else 0
+    if number:
         with contextlib.suppress(ValueError):
-            name = signal.Signals(-code).name
+            name = signal.Signals(number).name
     if name in ("SIGKILL", "SIGTERM"):
         return (
             f"The computation was ended from outside ({name}). Mostly the system does so because memory is full: "

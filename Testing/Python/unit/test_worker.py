@@ -136,6 +136,8 @@ def test_any_other_end_is_told_with_the_last_lines_of_the_log(start, mode, text)
         (1, "OSError: [Errno 28] No space left on device: 'x'", "a disk is full"),
         (-11, "", r"crashed \(SIGSEGV\)"),
         (-1073741819, "", r"crashed \(-1073741819\)"),  # 0xC0000005, as a signed number
+        (137, "", r"ended from outside \(SIGKILL\)"),  # as a launcher between the two passes it on
+        (139, "", r"crashed \(SIGSEGV\)"),
         (-15, "", r"ended from outside \(SIGTERM\)"),
         (3, "whatever", r"ended unexpectedly \(3\)\.$"),
         (-64, "", r"ended unexpectedly \(SIGRTMAX\)"),
