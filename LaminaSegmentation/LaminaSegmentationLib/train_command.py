@@ -175,12 +175,12 @@ def train(arguments: argparse.Namespace, console: Console) -> dict:
     options = training_options(arguments)
     if arguments.estimate:
         return estimate_training(arguments, options, console)
-    control = Control(arguments.control)
+    control, new = Control(arguments.control), not arguments.output.exists()
     try:
         return _train(arguments, options, control, console)
     except BaseException as error:
         # What holds nothing must not keep the same command from being given again.
-        for folder in (arguments.output / "training", arguments.output):
+        for folder in (arguments.output / "training", *([arguments.output] if new else [])):
             with suppress(OSError):
                 folder.rmdir()
         if not isinstance(error, KeyboardInterrupt):
