@@ -1,37 +1,22 @@
-"""The parts of the module, each imported when it is used first: Slicer's start must not wait for any of them."""
+"""The parts of the module, each imported when it is used first."""
 
-import importlib
+from LaminaLabelingGui.lazy import lazyParts
 
-_FILES = {
-    "AgreementPanel": "agreement_panel",
-    "AgreementWork": "agreement_work",
-    "CasePanel": "case_panel",
-    "CaseWork": "case_work",
-    "EditPanel": "edit_panel",
-    "LabelingSession": "session",
-    "LabelingViews": "views",
-    "ScanPanel": "scan_panel",
-    "Shortcuts": "shortcuts",
-    "onStartup": "startup",
-}
-_WHOLE_FILES = ("appearance", "lists", "sample_data")
-
-
-def __getattr__(name):
-    """Import a class or a file of the package by its name."""
-    if name in _WHOLE_FILES:
-        return importlib.import_module(f"{__package__}.{name}")
-    if name in _FILES:
-        return getattr(importlib.import_module(f"{__package__}.{_FILES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def later(file, name):
-    """Return a static method that calls a function of a file of the package, which is imported at the first call."""
-
-    def call(*arguments, **options):
-        return getattr(importlib.import_module(f"{__package__}.{file}"), name)(*arguments, **options)
-
-    call.__name__ = call.__qualname__ = name
-    call.__doc__ = f"See ``{__package__}.{file}.{name}``."
-    return staticmethod(call)
+__getattr__, later = lazyParts(
+    __package__,
+    {
+        "AgreementPanel": "agreement_panel",
+        "AgreementWork": "agreement_work",
+        "CasePanel": "case_panel",
+        "CaseWork": "case_work",
+        "EditPanel": "edit_panel",
+        "LabelingSession": "session",
+        "LabelingViews": "views",
+        "ScanPanel": "scan_panel",
+        "Shortcuts": "shortcuts",
+        "onStartup": "startup",
+        "appearance": "appearance",
+        "lists": "lists",
+        "sample_data": "sample_data",
+    },
+)

@@ -11,6 +11,7 @@ from LaminaSegmentationGui import preview_nodes
 from LaminaSegmentationGui.installation import SEGMENT
 from LaminaSegmentationGui.preview_nodes import PARTS, PREPARED
 from LaminaSegmentationGui.scan_export import exportVolume
+from LaminaSegmentationLib.segmentation_job import scan_arguments
 
 _CLEAR_COLUMN = 0.25
 
@@ -68,20 +69,12 @@ class PreviewWork:
             self._sent = {
                 part: preview_nodes.moved(shape, self._fromWorld) for part, shape in (corrections or {}).items()
             }
-            self._command.start(self._arguments(axes, self._models.argumentOf(model), corrections))
+            arguments = ["preprocess", "scan.nrrd", "-o", "result", "--axes", axes, "--no-picture", "--json"]
+            model = self._models.argumentOf(model)
+            self._command.start(arguments + scan_arguments(self._command, model, corrections))
         except Exception:
             self.cancel()
             raise
-
-    def _arguments(self, axes, model, corrections):
-        arguments = ["preprocess", "scan.nrrd", "-o", "result", "--axes", axes, "--no-picture", "--json"]
-        if model:
-            arguments += ["--model", model]
-        if corrections:
-            path = self._command.folder / "corrections.json"
-            path.write_text(json.dumps(corrections), encoding="utf-8")
-            arguments += ["--corrections", path.name]
-        return arguments
 
     def poll(self):
         """Pass on what has happened; return the summary of the command once its steps are shown, and None before."""

@@ -101,4 +101,4 @@ def report(inference, training):
 
 
 if __name__ == "__main__":
-    print(json.dumps(report(*sys.argv[1:3])))
+    sys.stdout.write(json.dumps(report(*sys.argv[1:3])) + "\n")

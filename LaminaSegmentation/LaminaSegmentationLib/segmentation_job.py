@@ -15,6 +15,24 @@ from LaminaLabelingLib.markups_files import read_curve, read_markups
 from .worker import LaminaCommand
 
 
+def scan_arguments(command: LaminaCommand, model: str, corrections: Mapping | None) -> list[str]:
+    """Return the arguments of a command on one scan for its model and corrections; write these into its folder.
+
+    Parameters
+    ----------
+    command : LaminaCommand
+    model : str
+        Empty for the command's own default.
+    corrections : mapping or None
+    """
+    arguments = ["--model", model] if model else []
+    if corrections:
+        path = command.folder / "corrections.json"
+        path.write_text(json.dumps(corrections), encoding="utf-8")
+        arguments += ["--corrections", path.name]
+    return arguments
+
+
 @dataclass(frozen=True)
 class SegmentationResult:
     """What a segmentation found.
@@ -100,13 +118,7 @@ class SegmentationJob:
         """
         arguments = ["segment", self.scan_path.name, "-o", "result", "--axes", axes, "--engine", engine, "--json"]
         arguments.append("--crop-segmentation")  # an interface has to read it without a pause
-        if model:
-            arguments += ["--model", model]
-        if corrections:
-            path = self._command.folder / "corrections.json"
-            path.write_text(json.dumps(corrections), encoding="utf-8")
-            arguments += ["--corrections", path.name]
-        self._command.start(arguments)
+        self._command.start(arguments + scan_arguments(self._command, model, corrections))
 
     def poll(self) -> SegmentationResult | None:
         """Deliver the events since the last call, and the result once there is one.

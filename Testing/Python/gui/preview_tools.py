@@ -78,6 +78,13 @@ class Previewer(Labeler):
         return arguments, json.loads(corrections.read_text()) if corrections.is_file() else None
 
 
+def previewer_of(host):
+    """Yield a user with the section open, and leave it afterwards."""
+    user = Previewer(host)
+    yield user
+    user.leave()
+
+
 def add_scan(slicer, simulated, name="scan"):
     """Add a simulated scan as a volume."""
     matrix = slicer.util.vtkMatrixFromArray(simulated.volume.ijk_to_ras)

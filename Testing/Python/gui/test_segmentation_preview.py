@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from preview_tools import Previewer, add_scan, move_point, node, world_points
+from preview_tools import add_scan, move_point, node, previewer_of, world_points
 
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.markups import from_node
@@ -23,9 +23,7 @@ def scan(slicer, simulated):
 
 @pytest.fixture
 def user(host, scan):
-    user = Previewer(host)
-    yield user
-    user.leave()
+    yield from previewer_of(host)
 
 
 @pytest.fixture

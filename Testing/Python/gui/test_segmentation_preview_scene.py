@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from preview_tools import Previewer, add_scan, load_scene, move_point, node, save_scene, world_points
+from preview_tools import add_scan, load_scene, move_point, node, previewer_of, save_scene, world_points
 
 from LaminaLabelingLib.errors import LaminaError
 from LaminaSegmentationLib.simulation import simulate_scan
@@ -20,9 +20,7 @@ def scan(slicer, simulated):
 
 @pytest.fixture
 def user(host, scan):
-    user = Previewer(host)
-    yield user
-    user.leave()
+    yield from previewer_of(host)
 
 
 @pytest.fixture

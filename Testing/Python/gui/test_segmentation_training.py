@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from training_cases import make_cases
 
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.markups import from_node
-from LaminaSegmentationLib.training_run import PLANNED, read_run, write_run
+from LaminaSegmentationLib.training_run import PLANNED, TrainingSettings, plan_run, read_run, write_run
+from LaminaSegmentationLib.worker import child_environment
 
 SECONDS = 200
 
@@ -87,9 +89,20 @@ def kept(tmp_path_factory):
 
 
 @pytest.fixture
-def trained(kept):
+def trained(kept, cases):
+    """A training that has ended: that of the first test, or one by the commands where this test runs alone."""
     if not kept.exists():
-        pytest.fail("the test of the whole training, which comes first, has not ended")
+        small = {"preset": "8", "crop_rows": 32, "epochs": 1, "backend": "torch", "name": "tiny"}
+        settings = TrainingSettings(str(cases), "anna", str(kept), ratio=(2, 1, 1), **small)
+        plan_run(settings)
+        for arguments in (
+            settings.split_arguments(read_scans=True),
+            [*settings.train_arguments(), "--force"],
+            settings.evaluate_arguments("test"),
+        ):
+            command = [sys.executable, "-m", "LaminaSegmentationLib", *arguments]
+            subprocess.run(command, check=True, env=child_environment(), capture_output=True)
+        write_run(settings, "epochs")
     return kept
 
 

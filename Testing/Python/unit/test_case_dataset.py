@@ -239,7 +239,6 @@ def test_the_command_says_what_it_needs(real, capsys):
     assert not (real / "run" / "dataset.json").exists()
 
 
-@pytest.mark.skipif(os.name == "nt", reason="a relative path exists on every system; other drives are Windows' own")
 def test_scans_on_another_drive_are_named_with_their_whole_path(folder, monkeypatch):
     def no_common_drive(path, start):
         raise ValueError("path is on mount 'C:', start on mount 'D:'")

@@ -14,7 +14,6 @@ from LaminaLabelingLib.anatomy import REGIONS, SLOTS
 from LaminaSegmentationLib.dataset import Case
 from LaminaSegmentationLib.metrics import (
     KEYS,
-    CaseScore,
     false_laminae,
     missed_laminae,
     predicted_centroids,
@@ -364,28 +363,6 @@ def test_what_training_watches_is_what_evaluation_reports(truth, found, spacing)
     assert total_distance(probability, case) == pytest.approx(values["d3d_total_vox"])
 
 
-# Summaries
-
-
-def score_of(name, values, by_region=None):
-    return CaseScore(name, values, {"T1-T6": by_region or {}, "T7-T12": {}, "L1-L5": {}})
-
-
-def test_a_summary_is_mean_and_sample_deviation_of_what_is_defined():
-    scores = [
-        score_of("a", {"dice": 0.2, "mean_error_mm": NAN}, {"dice": 0.5}),
-        score_of("b", {"dice": 0.4, "mean_error_mm": 3.0}, {"dice": NAN}),
-        score_of("c", {"dice": 0.9, "mean_error_mm": NAN}, {"dice": 0.7}),
-    ]
-    summary = summarize(scores)
-    # Squared deviations from 0.5: 0.09 + 0.01 + 0.16, divided by 2.
-    assert summary["dice"]["mean"] == 0.5
-    assert summary["dice"]["std"] == pytest.approx(math.sqrt(0.13), abs=1e-6)
-    assert summary["dice"]["n"] == 3
-    assert summary["dice"]["by_region"] == {"T1-T6": {"mean": 0.6, "std": pytest.approx(0.141421), "n": 2}}
-    assert summary["mean_error_mm"] == {"mean": 3.0, "std": None, "n": 1, "by_region": {}}
-
-
 def test_scores_and_summaries_are_json_without_nan():
     scores = [scored({"L1L": (10, 8, 8)}), scored({"T1L": (10, 8, 8), "L1R": (30, 8, 8)}, (10, 9, 8))]
     text = json.dumps({"summary": summarize(scores), "cases": [score.as_dict() for score in scores]}, allow_nan=False)
@@ -396,7 +373,3 @@ def test_scores_and_summaries_are_json_without_nan():
     assert content["summary"]["missed"]["by_region"]["T1-T6"] == {"mean": 0.0, "std": None, "n": 1}
     assert content["summary"]["missed"]["by_region"]["L1-L5"] == {"mean": 1.0, "std": 0.0, "n": 2}
     assert content["cases"][1]["laminae"][1]["found"] is False
-
-
-def test_no_scans_have_no_summary():
-    assert summarize([]) == {}
