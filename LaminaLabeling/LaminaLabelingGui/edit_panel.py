@@ -133,11 +133,6 @@ class EditPanel:
         self._lock(None, False)
         self._refresh.stop()
 
-    @property
-    def isPlacing(self):
-        """Whether a click in a view places a lamina now."""
-        return self._placing.isActive
-
     # What the user does
 
     def onSlot(self, name):

@@ -9,6 +9,7 @@ from slicer.i18n import tr as _
 
 from LaminaLabelingGui.panel_tools import ask, prepareTable, sentenceIn
 from LaminaLabelingLib.errors import LaminaError
+from LaminaSegmentationGui.durations import duration
 from LaminaSegmentationGui.job_timer import JobTimer
 from LaminaSegmentationGui.panel_loading import loadInto
 from LaminaSegmentationLib.batch_report import DONE, FAILED, RUNNING, SKIPPED, WAITING
@@ -245,12 +246,6 @@ class BatchPanel:
 
     # Showing
 
-    def applySettings(self, settings):
-        """Nothing to show: the settings stand above."""
-
-    def enter(self):
-        """Nothing to do."""
-
     def fill(self):
         """Show all scans."""
         table, selected = self.ui.caseTable, self.row
@@ -285,7 +280,7 @@ class BatchPanel:
         bar.setValue(round(_PROGRESS_STEPS * fraction))
         text = self._current
         if secondsLeft is not None:
-            text = _("{scan} ({time} left)").format(scan=text, time=_time(secondsLeft))
+            text = _("{scan} ({time} left)").format(scan=text, time=duration(secondsLeft))
         bar.setFormat(text.replace("%", "%\u200b"))  # Qt puts numbers in the place of %p, %v and %m
 
     def _fillRow(self, row):
@@ -317,7 +312,7 @@ def _cells(case):
     }
     laminae = "" if case["laminae"] is None else str(case["laminae"])
     doubtful = "" if case["doubtful"] is None else str(case["doubtful"])
-    seconds = "" if case["seconds"] is None or case["state"] == FAILED else _time(case["seconds"])
+    seconds = "" if case["seconds"] is None or case["state"] == FAILED else duration(case["seconds"])
     state = states[case["state"]]
     if case["warnings"]:
         state = _("{state}, with notes").format(state=state)
@@ -334,9 +329,3 @@ def _counts(done, failed, total):
     if failed:
         return _("{done} of {total} scans are done, {failed} failed.").format(done=done, total=total, failed=failed)
     return _("{done} of {total} scans are done.").format(done=done, total=total)
-
-
-def _time(seconds):
-    if seconds >= 90:
-        return _("{minutes} min").format(minutes=round(seconds / 60))
-    return _("{seconds} s").format(seconds=max(1, round(seconds)))

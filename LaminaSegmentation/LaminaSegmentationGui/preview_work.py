@@ -133,10 +133,6 @@ class PreviewWork:
         """Return whether the last preview was computed with other corrections than those that are there now."""
         return any(preview_nodes.isPending(node) for node in preview_nodes.nodesOf(volumeNode).values())
 
-    def hasPreview(self, volumeNode):
-        """Return whether anything of the preprocessing of a volume is in the scene."""
-        return bool(preview_nodes.nodesOf(volumeNode))
-
     def reset(self, volumeNode, part=None):
         """Put a part, or all, back to what was found automatically. What follows from it needs a new preview."""
         for node in preview_nodes.nodesOf(volumeNode, PARTS if part is None else (part,)).values():

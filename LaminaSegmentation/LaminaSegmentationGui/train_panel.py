@@ -1,6 +1,5 @@
 """The part of the panel that trains a model."""
 
-import datetime
 from pathlib import Path
 
 import qt
@@ -9,6 +8,7 @@ from slicer.i18n import tr as _
 
 from LaminaLabelingGui.panel_tools import ask, chosenKey, fillCombo
 from LaminaLabelingLib.case_files import is_file
+from LaminaSegmentationGui.durations import duration
 from LaminaSegmentationGui.job_timer import JobTimer
 from LaminaSegmentationGui.panel_loading import loadInto
 from LaminaSegmentationGui.train_cases_panel import TrainCasesPanel
@@ -289,14 +289,3 @@ class TrainPanel:
     def showFiles(self):
         """Open the folder of the results in the system's file manager."""
         qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(self.ui.outputEdit.text))
-
-
-def duration(seconds):
-    """Return a time as a person says it: 40 s, 12 min, 3.5 hours, 2.1 days."""
-    if seconds < 90:
-        return _("{number} s").format(number=max(1, round(seconds)))
-    if seconds < 5400:
-        return _("{number} min").format(number=round(seconds / 60))
-    if seconds < 172800:
-        return _("{number:.1f} hours").format(number=seconds / 3600)
-    return _("{number:.1f} days").format(number=datetime.timedelta(seconds=seconds) / datetime.timedelta(days=1))
