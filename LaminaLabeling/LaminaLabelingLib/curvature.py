@@ -11,7 +11,7 @@ References
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -128,6 +128,8 @@ class SpineMeasurement:
         From T1 to T12 and from L1 to L5, of the midline between the laminae; None where a level lacks its pair.
     notes : tuple of str
         Sentences about what to beware of.
+    coronal : SlopeFit or None
+        The tilts of the levels with their covariance, which `angle_between` needs.
     """
 
     levels: tuple[LevelMeasure, ...]
@@ -135,6 +137,7 @@ class SpineMeasurement:
     kyphosis: Angle | None
     lordosis: Angle | None
     notes: tuple[str, ...] = ()
+    coronal: SlopeFit | None = field(default=None, repr=False, compare=False)
 
     def level(self, vertebra: str) -> LevelMeasure:
         """Return a level; raise KeyError without one."""
@@ -209,7 +212,35 @@ def measure(laminae: LaminaSet, point_sd_mm: float = POINT_SD_MM) -> SpineMeasur
         _between(names, sagittal, "T1", "T12"),
         _between(names, sagittal, "L5", "L1"),
         _notes(levels, curves),
+        coronal,
     )
+
+
+def angle_between(measurement: SpineMeasurement, upper: str, lower: str) -> Angle:
+    """Return the coronal angle between any two measured vertebrae, positive where the convexity looks to the right.
+
+    Its standard deviation takes into account that the errors of the two tilts belong together.
+
+    Parameters
+    ----------
+    measurement : SpineMeasurement
+        As `measure` returns it.
+    upper, lower : str
+
+    Returns
+    -------
+    Angle
+        The tilt of the upper vertebra less that of the lower one, degrees.
+
+    Raises
+    ------
+    KeyError
+        If one of them was not measured.
+    """
+    names = [level.vertebra for level in measurement.levels]
+    for name in (upper, lower):
+        measurement.level(name)
+    return _difference(measurement.coronal, names.index(lower), names.index(upper))
 
 
 def _point_sd(lamina: Lamina, point_sd_mm: float) -> float:
