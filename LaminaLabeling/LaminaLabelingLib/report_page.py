@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING
 
 from LaminaLabelingLib.curvature import Angle, Curve
 from LaminaLabelingLib.i18n import tr as _
-from LaminaLabelingLib.progression import BOTH, NEW, Change, Comparison, CurveChange
+from LaminaLabelingLib.progression import Change, Comparison
+from LaminaLabelingLib.report_drawing import draw
 from LaminaLabelingLib.report_elements import add, as_text
 from LaminaLabelingLib.report_figures import ABSENT, FOUND, MISSING, PLACED, SUGGESTED, lamina_states
+from LaminaLabelingLib.report_texts import angle_text, curve_name, interval_text, region_text, remark_text, side_text
 
 if TYPE_CHECKING:
     from LaminaLabelingLib.report import Report
+
+_LARGEST_PICTURE_MM, _SMALLEST_PICTURE_MM = 138.0, 70.0
+_ROW_MM, _LINE_MM, _LETTERS_A_LINE = 5.8, 4.0, 105
 
 _STYLE = """
 @page { margin: 11mm 12mm; }
@@ -31,7 +36,10 @@ header { display: flex; justify-content: space-between; gap: 6mm; border-bottom:
   align-self: flex-start; }
 .use strong { display: block; font-size: 9pt; }
 .problem { border-left: 1mm solid #16202b; background: #f0f2f4; padding: 1.2mm 2.5mm; margin: 2mm 0; }
-svg { display: block; }
+svg { display: block; } figure { margin: 0; } text { font-family: inherit; }
+.legend { display: flex; flex-wrap: wrap; gap: 1mm 5mm; font-size: 7.2pt; color: #4a5663; margin: 0.4mm 0 0 9mm; }
+.legend span { display: flex; align-items: center; gap: 1.2mm; }
+.key { width: 3.2mm; height: 3.2mm; } .wide { width: 6mm; }
 table { border-collapse: collapse; width: 100%; }
 th { text-align: left; font-weight: 600; font-size: 7.6pt; color: #4a5663; border-bottom: 0.3mm solid #16202b;
   padding: 0.4mm 2mm 0.6mm 0; vertical-align: bottom; }
@@ -53,6 +61,7 @@ def page_of(report: Report) -> str:
     _header(body, report)
     if report.problem:
         add(body, "p", report.problem, class_="problem")
+    draw(add(body, "figure"), report, _height_mm(report))
     _curves(body, report)
     if report.earlier is not None:
         _follow_up(body, report)
@@ -67,29 +76,19 @@ def page_of(report: Report) -> str:
     )
 
 
-def angle_text(angle: Angle) -> str:
-    """Return an angle as people read it, such as ``32°``."""
-    return f"{angle.value:.0f}°".replace("-0°", "0°").replace("-", "−")
-
-
-def interval_text(angle: Angle) -> str:
-    """Return the 95 % interval of an angle, such as ``28° to 36°``."""
-    low, high = (angle_text(Angle(value, 0.0)) for value in angle.interval)
-    return _("{low} to {high}").format(low=low, high=high)
-
-
-def region_text(region: str) -> str:
-    """Return the region of a curve in the user's language; a dash for numbered pairs."""
-    return {
-        "proximal thoracic": _("proximal thoracic"),
-        "main thoracic": _("main thoracic"),
-        "thoracolumbar/lumbar": _("thoracolumbar/lumbar"),
-    }.get(region, "–")
-
-
-def side_text(side: str) -> str:
-    """Return a side in the user's language."""
-    return _("right") if side == "right" else _("left")
+def _height_mm(report: Report) -> float:
+    """Return how high the pictures may be, so that what is below them comes on the same page."""
+    height = _LARGEST_PICTURE_MM
+    if report.measurement is not None:
+        height -= _ROW_MM * max(0, len(report.measurement.curves) - 1)
+    texts = [_laminae_text(report), *report.notes]
+    if report.earlier is not None:
+        height -= 17.0
+        if report.comparison is not None:
+            height -= _ROW_MM * len(_changes(report.comparison))
+            texts += report.comparison.notes
+    lines = sum(1 + len(text) // _LETTERS_A_LINE for text in texts)
+    return max(height - _LINE_MM * (lines - 1), _SMALLEST_PICTURE_MM)
 
 
 def _title(report: Report) -> str:
@@ -123,15 +122,16 @@ def _curves(body: ET.Element, report: Report) -> None:
             _("End vertebrae"),
             _("Apex"),
             _("Convex to the"),
-            _("Angle (95 % interval)"),
-            _("Plane of maximum curvature: angle in it, turned from the sagittal plane"),
+            _("Coronal angle, 95 % interval"),
+            _("Largest in any plane, 95 % interval"),
+            _("That plane"),
         )
         for curve in measurement.curves:
             _curve_row(table, curve)
     else:
         add(body, "p", _("No curve of 10 degrees or more."))
     add(body, "h2", _("Sagittal profile of the laminae"))
-    table = _table(body, _("Angle"), _("Between"), _("Value (95 % interval)"))
+    table = _table(body, _("Profile"), _("Between"), _("Angle, 95 % interval"))
     named = not report.laminae.is_provisional
     for name, upper, lower, angle in (
         (_("Kyphosis"), "T1", "T12", measurement.kyphosis),
@@ -159,8 +159,8 @@ def _curve_row(table: ET.Element, curve: Curve) -> None:
     for text in (region_text(curve.region), f"{curve.upper}–{curve.lower}", curve.apex, side_text(curve.side)):
         add(row, "td", text)
     _angle_cell(row, curve.angle)
-    cell = _angle_cell(row, curve.maximum)
-    add(cell, "span", ", " + _("turned by {angle}°").format(angle=round(curve.plane_deg)))
+    _angle_cell(row, curve.maximum)
+    add(row, "td", f"{curve.plane_deg:.0f}°", class_="value")
 
 
 def _follow_up(body: ET.Element, report: Report) -> None:
@@ -175,7 +175,7 @@ def _follow_up(body: ET.Element, report: Report) -> None:
         add(body, "p", _("No curve of 10 degrees or more in either scan."))
     else:
         table = _table(
-            body, _("Angle"), _("Between"), _("Earlier"), _("Now"), _("Change (95 % interval)"), _("What it says")
+            body, _("Angle"), _("Between"), _("Earlier"), _("Now"), _("Change, 95 % interval"), _("What it says")
         )
         for name, change in _changes(comparison):
             _change_row(table, name, change)
@@ -191,11 +191,6 @@ def _changes(comparison: Comparison) -> list[tuple[str, Change]]:
     return changes
 
 
-def curve_name(change: CurveChange) -> str:
-    """Return what a curve is called in the follow-up, such as ``main thoracic, right``."""
-    return f"{region_text(change.region)}, {side_text(change.side)}"
-
-
 def _change_row(table: ET.Element, name: str, change: Change) -> None:
     row = add(table, "tr")
     add(row, "td", name)
@@ -209,24 +204,17 @@ def _change_row(table: ET.Element, name: str, change: Change) -> None:
     add(row, "td", remark_text(change))
 
 
-def remark_text(change: Change) -> str:
-    """Return what a change says: whether it is beyond chance, and the usual threshold of 5 degrees."""
-    if not change.is_beyond_chance:
-        text = _("may be chance")
-    elif change.reaches_usual_change:
-        text = _("beyond chance, 5° or more")
-    else:
-        text = _("beyond chance, less than 5°")
-    state = getattr(change, "state", BOTH)
-    if state == BOTH:
-        return text
-    if state == NEW:
-        return _("no curve of 10° before; {text}").format(text=text)
-    return _("no curve of 10° any more; {text}").format(text=text)
-
-
 def _laminae(body: ET.Element, report: Report) -> None:
-    states = lamina_states(report.laminae)
+    add(body, "h2", _("Laminae and notes"))
+    add(body, "p", _laminae_text(report))
+    if report.notes:
+        listed = add(body, "ul")
+        for note in report.notes:
+            add(listed, "li", note)
+
+
+def _laminae_text(report: Report) -> str:
+    """Return how many laminae there are of each state, and which ones are not just there."""
     texts = {
         PLACED: _("{count} placed or confirmed by a person"),
         FOUND: _("{count} found by the program and not reviewed"),
@@ -234,17 +222,13 @@ def _laminae(body: ET.Element, report: Report) -> None:
         ABSENT: _("{count} not in the scan: {names}"),
         MISSING: _("{count} missing: {names}"),
     }
+    states = lamina_states(report.laminae)
     parts = [
         text.format(count=len(states[state]), names=", ".join(states[state]))
         for state, text in texts.items()
         if states[state]
     ]
-    add(body, "h2", _("Laminae and notes"))
-    add(body, "p", "; ".join(parts) + ".")
-    if report.notes:
-        listed = add(body, "ul")
-        for note in report.notes:
-            add(listed, "li", note)
+    return "; ".join(parts) + "." if parts else _("There are no laminae in the list.")
 
 
 def _footer(body: ET.Element, report: Report) -> None:
@@ -253,8 +237,9 @@ def _footer(body: ET.Element, report: Report) -> None:
         "p",
         _(
             "Angles are measured on the centers of the laminae (center of lamina method), smoothed over the levels; "
-            "they are not Cobb angles of a radiograph. Intervals hold the errors of the points, not those of posture "
-            "and scan."
+            "they are not Cobb angles of a radiograph. The plane of the largest angle is 0° where a curve is a pure "
+            "kyphosis, 90° where it lies in the coronal plane, 180° where it is a pure lordosis. Rotation is that of "
+            "the line through both laminae. Intervals hold the errors of the points, not those of posture and scan."
         ),
         class_="small",
     )
