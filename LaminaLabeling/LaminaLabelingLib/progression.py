@@ -14,7 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from LaminaLabelingLib.curvature import LEAST_PAIRS, Angle, Curve, SpineMeasurement, angle_between, measure
+from LaminaLabelingLib.curvature import (
+    LEAST_CURVE_DEG,
+    LEAST_PAIRS,
+    Angle,
+    Curve,
+    SpineMeasurement,
+    angle_between,
+    measure,
+)
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.i18n import tr as _
 from LaminaLabelingLib.laminae import LaminaSet
@@ -146,14 +154,15 @@ def compare(
         side = curves[0].side
         top, bottom = _reach(curves, order)
         ends = _most_turned([name for name in common if top <= order.index(name) <= bottom], mean, side)
-        if ends is None:
+        angles = [_toward(side, angle_between(each, *ends)) for each in (before, after)] if ends else []
+        is_whole = {order[top], order[bottom]} <= set(common)
+        if not is_whole and all(angle.value < LEAST_CURVE_DEG for angle in angles):
             notes.append(
-                _("The curve from {upper} to {lower} cannot be compared: the other scan lacks its vertebrae.").format(
+                _("The curve from {upper} to {lower} cannot be compared: one of the scans lacks its vertebrae.").format(
                     upper=order[top], lower=order[bottom]
                 )
             )
             continue
-        angles = [_toward(side, angle_between(each, *ends)) for each in (before, after)]
         larger = max(curves, key=lambda curve: curve.angle.value)
         state = BOTH if len(curves) == 2 else GONE if new is None else NEW
         changes.append(CurveChange(*ends, *angles, side, larger.region, state))

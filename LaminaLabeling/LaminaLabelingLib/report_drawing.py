@@ -200,13 +200,11 @@ def _kind(lamina: Lamina) -> str:
 
 
 def _mark(panel: ET.Element, kind: str, x: float, y: float, is_dark: bool) -> None:
-    """Draw a lamina: a disk for a placed one, a ring for a found one, a dashed diamond for a suggested one."""
+    """Draw a lamina: a disk for a placed one, a ring for a found one, a hollow diamond for a suggested one."""
     ink, ground = ("#ffffff", "#000000") if is_dark else (_INK, "#ffffff")
     if kind == "suggested":
-        size = 1.0
-        corners = f"{x:.2f},{y - size - 0.2:.2f} {x + size + 0.2:.2f},{y:.2f} {x:.2f},{y + size + 0.2:.2f}"
-        corners += f" {x - size - 0.2:.2f},{y:.2f}"
-        add(panel, "polygon", points=corners, fill=ground, stroke=ink, stroke_width=0.3, stroke_dasharray="0.6 0.35")
+        for size, look in ((1.65, {"fill": ground}), (1.2, {"fill": "none", "stroke": ink, "stroke_width": 0.35})):
+            add(panel, "path", d=f"M{x:.2f} {y - size:.2f}l{size} {size}l{-size} {size}l{-size} {-size}z", **look)
         return
     add(panel, "circle", cx=x, cy=y, r=1.05, fill=ground)
     if kind == "placed":

@@ -12,7 +12,16 @@ from LaminaLabelingLib.progression import Change, Comparison
 from LaminaLabelingLib.report_drawing import draw
 from LaminaLabelingLib.report_elements import add, as_text
 from LaminaLabelingLib.report_figures import ABSENT, FOUND, MISSING, PLACED, SUGGESTED, lamina_states
-from LaminaLabelingLib.report_texts import angle_text, curve_name, interval_text, region_text, remark_text, side_text
+from LaminaLabelingLib.report_texts import (
+    angle_text,
+    curve_name,
+    difference_text,
+    interval_text,
+    names_text,
+    region_text,
+    remark_text,
+    side_text,
+)
 
 if TYPE_CHECKING:
     from LaminaLabelingLib.report import Report
@@ -122,8 +131,8 @@ def _curves(body: ET.Element, report: Report) -> None:
             _("End vertebrae"),
             _("Apex"),
             _("Convex to the"),
-            _("Coronal angle, 95 % interval"),
-            _("Largest in any plane, 95 % interval"),
+            _("Coronal angle (95 %)"),
+            _("Largest in any plane (95 %)"),
             _("That plane"),
         )
         for curve in measurement.curves:
@@ -131,7 +140,7 @@ def _curves(body: ET.Element, report: Report) -> None:
     else:
         add(body, "p", _("No curve of 10 degrees or more."))
     add(body, "h2", _("Sagittal profile of the laminae"))
-    table = _table(body, _("Profile"), _("Between"), _("Angle, 95 % interval"))
+    table = _table(body, _("Profile"), _("Between"), _("Angle (95 %)"))
     named = not report.laminae.is_provisional
     for name, upper, lower, angle in (
         (_("Kyphosis"), "T1", "T12", measurement.kyphosis),
@@ -174,9 +183,7 @@ def _follow_up(body: ET.Element, report: Report) -> None:
     if not _changes(comparison):
         add(body, "p", _("No curve of 10 degrees or more in either scan."))
     else:
-        table = _table(
-            body, _("Angle"), _("Between"), _("Earlier"), _("Now"), _("Change, 95 % interval"), _("What it says")
-        )
+        table = _table(body, _("Angle"), _("Between"), _("Earlier"), _("Now"), _("Change (95 %)"), _("What it says"))
         for name, change in _changes(comparison):
             _change_row(table, name, change)
     for note in comparison.notes:
@@ -197,10 +204,7 @@ def _change_row(table: ET.Element, name: str, change: Change) -> None:
     add(row, "td", f"{change.upper}–{change.lower}")
     for angle in (change.earlier, change.later):
         add(row, "td", angle_text(angle), class_="value")
-    cell = _angle_cell(row, change.change)
-    value = cell[0]
-    if change.change.value >= 0.5:
-        value.text = "+" + value.text
+    _angle_cell(row, change.change, difference_text(change))
     add(row, "td", remark_text(change))
 
 
@@ -224,7 +228,7 @@ def _laminae_text(report: Report) -> str:
     }
     states = lamina_states(report.laminae)
     parts = [
-        text.format(count=len(states[state]), names=", ".join(states[state]))
+        text.format(count=len(states[state]), names=names_text(states[state], list(report.laminae.pairs())))
         for state, text in texts.items()
         if states[state]
     ]
@@ -239,7 +243,8 @@ def _footer(body: ET.Element, report: Report) -> None:
             "Angles are measured on the centers of the laminae (center of lamina method), smoothed over the levels; "
             "they are not Cobb angles of a radiograph. The plane of the largest angle is 0° where a curve is a pure "
             "kyphosis, 90° where it lies in the coronal plane, 180° where it is a pure lordosis. Rotation is that of "
-            "the line through both laminae. Intervals hold the errors of the points, not those of posture and scan."
+            "the line through both laminae. In brackets: the range that holds the angle with "
+            "a probability of 95 %, as far as the errors of the points go; those of posture and scan come on top."
         ),
         class_="small",
     )
@@ -249,12 +254,11 @@ def _table(body: ET.Element, *heads: str) -> ET.Element:
     table = add(body, "table")
     row = add(add(table, "thead"), "tr")
     for head in heads:
-        add(row, "th", head)
+        add(row, "th", head.replace(" %", "\N{NO-BREAK SPACE}%"))
     return add(table, "tbody")
 
 
-def _angle_cell(row: ET.Element, angle: Angle) -> ET.Element:
+def _angle_cell(row: ET.Element, angle: Angle, text: str = "") -> None:
     cell = add(row, "td", class_="value")
-    add(cell, "b", angle_text(angle))
+    add(cell, "b", text or angle_text(angle))
     add(cell, "span", f" ({interval_text(angle)})", class_="interval")
-    return cell

@@ -15,10 +15,13 @@ from .console import Console, set_up_logging
 from .parent_watch import watch
 
 _ACTIONS = {
+    "calibrate": ("calibrate_command", "calibrate"),
     "demo": ("commands", "demo"),
     "evaluate": ("evaluation", "evaluate"),
     "experiment": ("experiment_command", "experiment"),
+    "measure": ("measure_command", "measure"),
     "preprocess": ("preprocess_command", "preprocess"),
+    "report": ("measure_command", "report"),
     "segment": ("commands", "run_segment"),
     "simulate": ("commands", "simulate"),
     "split": ("dataset_command", "split"),
@@ -79,6 +82,8 @@ def _action(options) -> tuple[str, str]:
     if options.command in _OF_FOLDERS and (options.scan.is_dir() or options.resume):
         if options.corrections:
             raise LaminaError("--corrections are those of one scan; give the scan, not a folder.")
+        if options.anchor or options.absent:
+            raise LaminaError("--anchor and --absent are those of one scan; give the scan, not a folder.")
         return _OF_FOLDERS[options.command]
     return _ACTIONS[options.command]
 

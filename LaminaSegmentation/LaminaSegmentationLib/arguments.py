@@ -12,6 +12,8 @@ _EPILOG = """examples:
   lamina segment scan.nrrd -o results               find the laminae of a scan in patient axes
   lamina segment scan.mha --axes RIA -o results     the same for a scan in the tracker's axes
   lamina segment scans -o results                   the same for all scans of a folder
+  lamina measure results                            the curves of that spine
+  lamina report results --scan scan.nrrd -o report.html    the same as a page to print
   lamina simulate -n 70 --seed 1000000 --split 50,10,10 -o data
   lamina train --data data/dataset.json -o model    train a network on labelled scans
   lamina evaluate --data data/dataset.json -o scores    score a model on labeled scans
@@ -94,6 +96,20 @@ def parser() -> argparse.ArgumentParser:
     segment.add_argument(
         "--resume", action="store_true", help="of a folder: go on with an earlier run, leaving out what it has done"
     )
+    segment.add_argument(
+        "--vertebrae", default="12,5", metavar="T,L", help="how many thoracic and lumbar vertebrae the patient has"
+    )
+    segment.add_argument(
+        "--anchor",
+        metavar="NAME=R,A,S",
+        help="a vertebra that is known and a point on it in RAS mm, such as T12=4.5,-20,110: the others are named from "
+        "it, in a scan of a part of the spine as well",
+    )
+    segment.add_argument(
+        "--absent",
+        metavar="NAMES",
+        help="vertebrae or laminae that the scan does not show or the patient does not have, such as T1,L5R",
+    )
     output(segment, "folder for the results")
 
     preprocess = command(
@@ -111,6 +127,30 @@ def parser() -> argparse.ArgumentParser:
     corrections(preprocess)
     preprocess.add_argument("--no-picture", action="store_true", help="leave out preprocessing.png, which is quicker")
     output(preprocess, "folder for the results")
+
+    _measure_arguments(
+        command(
+            "measure",
+            "measure the curves of a spine from its laminae",
+            "Print the curves of a spine with their intervals, its kyphosis and lordosis, and, with --compare, what "
+            "has changed since an earlier scan. Laminae are measured in patient axes: those of a scan in a tracker's "
+            "axes need --scan and --axes, unless lamina segment wrote them and its summary.json lies beside them.",
+        )
+    )
+    report = command(
+        "report",
+        "a page to print with the curves of a spine",
+        "Write a report of a spine's curves: a page that prints on one sheet, and the same figures as .csv and .json "
+        "beside it. With the scan it shows the laminae on it.",
+    )
+    _measure_arguments(report)
+    report.add_argument(
+        "--case", default=None, metavar="CODE", help="what the report calls the case; when left out, the scan's file"
+    )
+    report.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="FILE", help="the page to write, such as report.html"
+    )
+    report.add_argument("--force", action="store_true", help="replace the files of the report if they exist")
 
     demo = command(
         "demo",
@@ -233,6 +273,28 @@ def parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--backend", default=None, help="Keras backend: tensorflow, jax or torch (the fastest on a CPU)")
     output(train, "folder for the model and the training log")
+    calibrate = command(
+        "calibrate",
+        "teach a model's localization the shape of spines",
+        "Learn from labeled scans that the model was not trained on how laminae lie to each other and what the model's "
+        "candidates are worth, and write a copy of the model that uses it. A model without it goes by published "
+        "proportions.",
+    )
+    scans = calibrate.add_mutually_exclusive_group(required=True)
+    scans.add_argument("--data", type=Path, help="a dataset.json, as lamina simulate or lamina split writes it")
+    scans.add_argument("--simulated", type=int, metavar="N", help="learn from N simulated scans made on the way")
+    calibrate.add_argument(
+        "--split", choices=("training", "validation", "test"), default="validation", help="which list of --data"
+    )
+    calibrate.add_argument("--seed", type=int, default=3_000_000, help="first seed of simulated scans")
+    calibrate.add_argument("--style", default="clinic,varied", help="kinds of simulated scans, taken in turn")
+    calibrate.add_argument(
+        "--version", default="", help="version of the new model; else the old one's with .calibrated"
+    )
+    model(calibrate)
+    calibrate.add_argument("--threads", type=int, default=None, help="CPU threads of the network; all when left out")
+    calibrate.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder of the new model")
+
     evaluate = command(
         "evaluate",
         "score a model on labeled scans",
@@ -264,6 +326,20 @@ def parser() -> argparse.ArgumentParser:
     _experiment_arguments(experiment)
     output(experiment, "folder of the experiment; one that is not finished is gone on with")
     return root
+
+
+def _measure_arguments(to: argparse.ArgumentParser) -> None:
+    """Add what ``lamina measure`` and ``lamina report`` read."""
+    kinds = "a list of laminae (.mrk.json or .csv), or the folder of a scan that lamina segment or lamina demo wrote"
+    axes = "as lamina segment was given them; auto takes those kept beside the scan or the laminae, else the file's own"
+    to.add_argument("laminae", type=Path, help=kinds)
+    to.add_argument("--scan", type=Path, help="the scan on which the laminae were placed")
+    to.add_argument("--axes", default="auto", help=f"which way the scan's axes run in the patient, {axes}")
+    to.add_argument(
+        "--compare", type=Path, metavar="EARLIER", help=f"laminae of an earlier scan of the same patient: {kinds}"
+    )
+    to.add_argument("--compare-scan", type=Path, metavar="SCAN", help="the scan on which those were placed")
+    to.add_argument("--compare-axes", default="auto", metavar="AXES", help="the axes of that scan")
 
 
 def _experiment_arguments(to: argparse.ArgumentParser) -> None:
