@@ -2,25 +2,32 @@
 
     python Testing/pictures.py
 
-Writes Simulation.png (a simulated scan beside the real phantom volume), Styles.png (patients as each style shows them)
-and Preprocessing.png to Resources/Screenshots.
+Writes Simulation.png (a simulated scan beside the real phantom volume), Styles.png (patients as each style shows them),
+Preprocessing.png and Report.png (the report of a simulated scan, which needs the browser Chromium: on Debian,
+apt-get install chromium) to Resources/Screenshots. One alone: python Testing/pictures.py --only Report
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
+import subprocess
+import tempfile
 from pathlib import Path
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.volumes import Volume, read_volume
+from LaminaSegmentationLib.__main__ import main as lamina
 from LaminaSegmentationLib.pictures import draw_steps, masked_mean, projections
 from LaminaSegmentationLib.preprocessing import prepare
 from LaminaSegmentationLib.simulation import SimulatedScan, simulate_scan
 
 REPOSITORY = Path(__file__).parents[1]
+REPORT_SEED = 400_043
 PHANTOM = REPOSITORY / "Testing" / "Data" / "spine_phantom" / "SpinePhantomFreehandReconstructed.mha"
 
 
@@ -113,17 +120,49 @@ def draw_styles(seeds: tuple[int, ...], path: Path) -> None:
     figure.savefig(path, dpi=90, facecolor=figure.get_facecolor())
 
 
+def draw_report(seed: int, path: Path) -> None:
+    """Draw the report of what the shipped model finds in a simulated scan, as a browser shows it."""
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if browser is None:
+        raise LaminaError("Report.png needs the browser Chromium: install it, on Debian with apt-get install chromium.")
+    with tempfile.TemporaryDirectory() as scratch:
+        results, page, picture = (Path(scratch) / name for name in ("results", "report.html", "report.png"))
+        for command in (
+            ["demo", "--seed", str(seed), "-o", str(results)],
+            ["report", str(results), "--case", f"seed {seed}", "-o", str(page)],
+        ):
+            if lamina(command):
+                raise LaminaError(f"lamina {command[0]} failed; see above.")
+        size = ["--window-size=770,1010", "--force-device-scale-factor=1.3", "--hide-scrollbars"]
+        subprocess.run(
+            [browser, "--headless", "--no-sandbox", "--disable-gpu", *size, f"--screenshot={picture}", page.as_uri()],
+            check=True,
+            capture_output=True,
+        )
+        shutil.move(picture, path)
+
+
 def main() -> None:
     """Make the pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=400_001)
     parser.add_argument("--output", type=Path, default=REPOSITORY / "Resources" / "Screenshots")
+    parser.add_argument("--only", choices=("Simulation", "Styles", "Preprocessing", "Report"), default=None)
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
-    draw_simulation(options.seed, options.output / "Simulation.png")
-    draw_styles((400_001, 400_004), options.output / "Styles.png")
-    scan = simulate_scan(options.seed, 0.5)
-    draw_steps(scan.volume, prepare(scan.volume), options.output / "Preprocessing.png")
+
+    def draw_preprocessing(seed: int, path: Path) -> None:
+        scan = simulate_scan(seed, 0.5)
+        draw_steps(scan.volume, prepare(scan.volume), path)
+
+    for name, draw, seeds in (
+        ("Simulation", draw_simulation, options.seed),
+        ("Styles", draw_styles, (400_001, 400_004)),
+        ("Preprocessing", draw_preprocessing, options.seed),
+        ("Report", draw_report, REPORT_SEED),
+    ):
+        if options.only in (None, name):
+            draw(seeds, options.output / f"{name}.png")
 
 
 if __name__ == "__main__":
