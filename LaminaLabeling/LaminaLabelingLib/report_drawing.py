@@ -238,7 +238,7 @@ def _rotation(svg: ET.Element, report: Report, coronal: _View, left: float, heig
         return
     levels = report.measurement.levels
     reach = max(abs(bound) for level in levels for bound in level.rotation.interval)
-    limit = 10.0 * np.ceil(max(reach, 10.0) / 10.0)
+    limit = max(5.0 * np.ceil(reach / 5.0), 15.0)
     panel = add(svg, "g", transform=f"translate({left:.2f} {_TOP_MM:.2f})")
     add(svg, "text", _("Axial rotation"), x=left, y=_TOP_MM - 1.4, font_size=2.9, font_weight=600, fill=_INK)
     add(panel, "rect", width=_ROTATION_MM, height=height, fill="none", stroke="#9aa5b1", stroke_width=0.2)
@@ -247,11 +247,10 @@ def _rotation(svg: ET.Element, report: Report, coronal: _View, left: float, heig
         return float(_ROTATION_MM * (0.5 + 0.5 * value / limit))
 
     step = 10 if limit <= 30 else 20
-    for tick in range(-int(limit), int(limit) + 1, step):
+    for tick in range(-step * int(limit // step), int(limit) + 1, step):
         x = across(tick)
-        is_zero = tick == 0
-        add(panel, "line", x1=x, x2=x, y1=0, y2=height, stroke="#16202b" if is_zero else "#d5dbe1", stroke_width=0.25)
-        if abs(tick) < limit or limit <= 10:
+        add(panel, "line", x1=x, x2=x, y1=0, y2=height, stroke="#d5dbe1" if tick else _INK, stroke_width=0.25)
+        if abs(tick) < limit:
             add(panel, "text", f"{tick}°".replace("-", "−"), x=x, y=height + 3.0, font_size=2.5, text_anchor="middle")
     for level in levels:
         y = coronal.at(level.midpoint)[1]

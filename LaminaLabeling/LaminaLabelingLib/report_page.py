@@ -26,8 +26,9 @@ from LaminaLabelingLib.report_texts import (
 if TYPE_CHECKING:
     from LaminaLabelingLib.report import Report
 
-_LARGEST_PICTURE_MM, _SMALLEST_PICTURE_MM = 138.0, 70.0
-_ROW_MM, _LINE_MM, _LETTERS_A_LINE = 5.8, 4.0, 105
+_LARGEST_PICTURE_MM, _SMALLEST_PICTURE_MM = 140.0, 60.0
+_ROW_MM, _LINE_MM, _LETTERS_A_LINE = 5.9, 4.1, 105
+_TITLE_MM, _LETTERS_A_TITLE = 6.5, 32
 
 _STYLE = """
 @page { margin: 11mm 12mm; }
@@ -36,7 +37,7 @@ _STYLE = """
 body { width: 186mm; margin: 8mm auto; font: 8.6pt/1.32 "Segoe UI", "Helvetica Neue", Arial, "DejaVu Sans", sans-serif;
   color: #16202b; background: #fff; }
 h1 { font-size: 15pt; line-height: 1.15; margin: 0; font-weight: 650; }
-h2 { font-size: 10pt; margin: 3mm 0 0.8mm; font-weight: 650; }
+h2 { font-size: 10pt; margin: 2.6mm 0 0.6mm; font-weight: 650; }
 p, ul { margin: 0.6mm 0; } ul { padding-left: 4.5mm; }
 header { display: flex; justify-content: space-between; gap: 6mm; border-bottom: 0.5mm solid #16202b;
   padding-bottom: 1.6mm; margin-bottom: 2mm; }
@@ -53,7 +54,8 @@ table { border-collapse: collapse; width: 100%; }
 th { text-align: left; font-weight: 600; font-size: 7.6pt; color: #4a5663; border-bottom: 0.3mm solid #16202b;
   padding: 0.4mm 2mm 0.6mm 0; vertical-align: bottom; }
 td { border-bottom: 0.15mm solid #c9d0d7; padding: 0.6mm 2mm 0.6mm 0; vertical-align: top; }
-td.value, th.value { font-variant-numeric: tabular-nums; white-space: nowrap; }
+table.plain { border-top: 0.3mm solid #16202b; } table.plain td:nth-child(-n+2) { width: 38mm; }
+td.value { font-variant-numeric: tabular-nums; white-space: nowrap; }
 td.value b { font-size: 9.6pt; }
 .interval { color: #4a5663; }
 .small { font-size: 7.2pt; color: #4a5663; line-height: 1.28; }
@@ -87,7 +89,7 @@ def page_of(report: Report) -> str:
 
 def _height_mm(report: Report) -> float:
     """Return how high the pictures may be, so that what is below them comes on the same page."""
-    height = _LARGEST_PICTURE_MM
+    height = _LARGEST_PICTURE_MM - _TITLE_MM * (len(_title(report)) // _LETTERS_A_TITLE)
     if report.measurement is not None:
         height -= _ROW_MM * max(0, len(report.measurement.curves) - 1)
     texts = [_laminae_text(report), *report.notes]
@@ -140,7 +142,7 @@ def _curves(body: ET.Element, report: Report) -> None:
     else:
         add(body, "p", _("No curve of 10 degrees or more."))
     add(body, "h2", _("Sagittal profile of the laminae"))
-    table = _table(body, _("Profile"), _("Between"), _("Angle (95 %)"))
+    table = add(add(body, "table", class_="plain"), "tbody")
     named = not report.laminae.is_provisional
     for name, upper, lower, angle in (
         (_("Kyphosis"), "T1", "T12", measurement.kyphosis),
