@@ -52,8 +52,7 @@ def projectInCoronalViews(markupsNode):
 
 def projectInViews(markupsNode, orientation):
     """Show the points that lie off the slice in the views of an orientation too; see `projectInCoronalViews`."""
-    views = slicer.util.getNodesByClass("vtkMRMLSliceNode")
-    chosen = [node.GetID() for node in views if node.GetOrientation().startswith(orientation)]
+    chosen = [node.GetID() for node in viewsOf(orientation)]
     if not chosen or markupsNode.GetNumberOfDisplayNodes() > 1:
         return
     main = markupsNode.GetDisplayNode()
@@ -66,6 +65,12 @@ def projectInViews(markupsNode, orientation):
     for viewId in chosen:
         projected.AddViewNodeID(viewId)
     markupsNode.AddAndObserveDisplayNodeID(projected.GetID())
+
+
+def viewsOf(orientation):
+    """Return the nodes of the slice views of an orientation, "Coronal", also where it is looked at from behind."""
+    views = slicer.util.getNodesByClass("vtkMRMLSliceNode")
+    return [node for node in views if node.GetOrientation().startswith(orientation)]
 
 
 def belongToScan(volumeNode, *nodes):
@@ -117,15 +122,10 @@ def listToLookAt(name, laminae, besides, volumeNode, color=_READ_ONLY):
         Their scan.
     color : 3 floats
     """
-    node = slicer.mrmlScene.CreateNodeByClass("vtkMRMLMarkupsFiducialNode")
-    node.UnRegister(None)
-    node.SetName(name)
-    node.SetHideFromEditors(True)  # before it is added: Slicer then neither lists it nor makes it the active one
-    node.SetSaveWithScene(False)
-    slicer.mrmlScene.AddNode(node)
+    node = addHidden("vtkMRMLMarkupsFiducialNode", name)
     node.SetAndObserveTransformNodeID(besides.GetTransformNodeID())
     to_node(laminae, node)
-    styleReadOnly(node, color)
+    styleReadOnly(node, color)  # makes the second display node
     for index in range(node.GetNumberOfDisplayNodes()):
         node.GetNthDisplayNode(index).SetSaveWithScene(False)
     if volumeNode is not None:
@@ -133,8 +133,30 @@ def listToLookAt(name, laminae, besides, volumeNode, color=_READ_ONLY):
     return node
 
 
+def addHidden(className, name):
+    """Add a node with a display node that no editor shows and no scene keeps; return the node.
+
+    Slicer makes every new point list the one that its place tool fills: the former one stays that instead.
+    """
+    selection = slicer.app.applicationLogic().GetSelectionNode()
+    before = selection.GetActivePlaceNodeClassName(), selection.GetActivePlaceNodeID()
+    node = slicer.mrmlScene.CreateNodeByClass(className)
+    node.UnRegister(None)
+    node.SetName(name)
+    node.SetHideFromEditors(True)  # before it is added, so that nothing lists it
+    node.SetSaveWithScene(False)
+    slicer.mrmlScene.AddNode(node)
+    if selection.GetActivePlaceNodeClassName() != before[0]:
+        selection.SetReferenceActivePlaceNodeClassName(before[0])
+    if selection.GetActivePlaceNodeID() != before[1]:
+        selection.SetActivePlaceNodeID(before[1])
+    node.CreateDefaultDisplayNodes()
+    node.GetDisplayNode().SetSaveWithScene(False)
+    return node
+
+
 def removeList(node):
-    """Take a list out of the scene with its display nodes, which would stay."""
+    """Take a node out of the scene with its display nodes, which would stay."""
     if node is None or node.GetScene() is None:
         return
     scene = node.GetScene()

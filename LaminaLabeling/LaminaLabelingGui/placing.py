@@ -123,14 +123,17 @@ class Placing:
             node.GetScene().RemoveNode(node)
 
     def _onToolChanged(self, caller, event):
-        """Notice a right click, which ends place mode, and another tool that takes the clicks."""
+        """Notice a right click, which ends place mode, and another tool that takes the clicks.
+
+        Not at once: Slicer gives the clicks to every point list that is added, and `appearance.addHidden` back.
+        """
+        if self._active:
+            qt.QTimer.singleShot(0, self._checkTool)
+
+    def _checkTool(self):
         interaction = self._interactionNode()
         if self._active and (interaction.GetCurrentInteractionMode() != interaction.Place or not self._isOurs()):
             self._active = False
-            qt.QTimer.singleShot(0, self._onEnded)
-
-    def _onEnded(self):
-        if not self._active:
             self._takeClicks()  # one may have been made just before
             self.stop()
             self._onStopped()
