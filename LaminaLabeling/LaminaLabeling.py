@@ -50,6 +50,7 @@ class LaminaLabelingParameterNode:
 
     laminae - the point list that is edited.
     scan - the volume that it belongs to.
+    earlier - the list of an earlier scan that the report compares with.
     order - the order in which empty slots follow each other.
     lock - whether points are protected against the mouse.
     snap - whether a click is moved to the bone surface next to it.
@@ -57,10 +58,12 @@ class LaminaLabelingParameterNode:
     fromBehind - whether the coronal view shows the patient's left on the left.
     slabThickness, slabType - what the coronal view shows; mm.
     acceptThreshold - confidence from which laminae are accepted together.
+    showEndLines - whether the end vertebrae are drawn in the coronal view.
     """
 
     laminae: vtkMRMLMarkupsFiducialNode
     scan: vtkMRMLScalarVolumeNode
+    earlier: vtkMRMLMarkupsFiducialNode
     order: Annotated[str, Choice(list(ORDERS))] = ORDERS[0]
     lock: bool = True
     snap: bool = False
@@ -69,6 +72,7 @@ class LaminaLabelingParameterNode:
     slabThickness: Annotated[float, WithinRange(0.0, 60.0)] = 16.0
     slabType: Annotated[str, Choice(list(SLAB_TYPES))] = SLAB_TYPES[0]
     acceptThreshold: Annotated[float, WithinRange(0.0, 1.0)] = 0.9
+    showEndLines: bool = False
 
 
 class LaminaLabelingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -93,6 +97,7 @@ class LaminaLabelingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         settings = lambda: self._parameterNode  # noqa: E731 - the node changes with the scene
         self.editPanel = parts.EditPanel(self.ui, logic.session, self.views, settings)
         self.scanPanel = parts.ScanPanel(self.ui, logic.session, logic.cases, self.views, settings, self.editPanel.say)
+        self.curvePanel = parts.CurvePanel(self.ui, logic.session, settings, self.editPanel.onSlot)
         self.casePanel = parts.CasePanel(self.ui, logic.session, logic.cases, self.onCaseOpened)
         self.agreementPanel = parts.AgreementPanel(
             self.ui, logic.session, logic.agreement, self.views, self.casePanel, self.onCaseOpened
@@ -130,6 +135,7 @@ class LaminaLabelingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def exit(self):
         self.editPanel.leave()
+        self.curvePanel.leave()
         self.logic.agreement.hideBoth()
         self.shortcuts.remove()
         self.views.restore()
@@ -138,6 +144,7 @@ class LaminaLabelingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneStartClose(self, caller, event):
         self.editPanel.leave()
+        self.curvePanel.leave()
         self.setParameterNode(None)
         self._disconnect()
         self.logic.cases.forgetNodes()
@@ -249,6 +256,7 @@ class LaminaLabelingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.newListButton.setEnabled(not isCase and settings.scan is not None)
         self.editPanel.applySettings(settings)
         self.scanPanel.applySettings(settings)
+        self.curvePanel.changed()
 
     def _chooseNodes(self, markupsNode, volumeNode):
         with slicer.util.NodeModify(self._parameterNode.parameterNode):
@@ -328,6 +336,8 @@ class LaminaLabelingLogic(ScriptedLoadableModuleLogic):
     firstScan = parts.later("lists", "firstScan")
     newList = parts.later("lists", "newList")
     show = parts.later("lists", "show")
+    measure = parts.later("curve_work", "measureList")
+    writeReport = parts.later("curve_work", "writeReport")
     style = parts.later("appearance", "style")
     replaceOnScan = parts.later("appearance", "replaceOnScan")
 
@@ -342,56 +352,7 @@ class LaminaLabelingTest(ScriptedLoadableModuleTest):
         slicer.mrmlScene.Clear()
 
     def runTest(self):
-        for name in sorted(name for name in dir(self) if name.startswith("test_")):
+        for test in parts.self_tests.TESTS:
             self.setUp()
-            getattr(self, name)()
+            test(self, LaminaLabelingLogic())
         self.delayDisplay(_("LaminaLabeling passed its tests."))
-
-    def openSample(self):
-        logic = LaminaLabelingLogic()
-        volumeNode = parts.sample_data.load()[0]
-        logic.session.open(logic.newList(volumeNode), volumeNode)
-        return logic
-
-    def test_placesChecksAndTakesBack(self):
-        from LaminaLabelingLib.markups import from_node
-
-        session = self.openSample().session
-        session.select("T6L")
-        right = session.placeOf("T6R")
-        session.place(session.placeOf("T6L"))
-        self.assertEqual(session.selected, "T6R")
-        self.assertEqual(from_node(session.listNode)["T6L"].review, "placed")
-        session.place((right[0] - 60.0, *right[1:]))  # on the left of the left one
-        self.assertIn("T6", "".join(finding.text for finding in session.findings()))
-        session.undo()
-        session.undo()
-        self.assertEqual(from_node(session.listNode).positions(), {})
-        session.redo()
-        self.assertEqual(list(from_node(session.listNode).positions()), ["T6L"])
-
-    def test_reviewsAResult(self):
-        from LaminaLabelingLib.laminae import Lamina, LaminaSet
-
-        logic = self.openSample()
-        session = logic.session
-        found = [Lamina("L4L", (0.0, 0.0, 0.0), "unreviewed", "detected", 0.95)]
-        found.append(Lamina("L4R", (9.0, 0.0, 0.0), "unreviewed", "inferred", 0.2))
-        session.open(logic.newList(session.scanNode, LaminaSet(laminae=found)), session.scanNode)
-        self.assertEqual(session.acceptAbove(0.9), 1)
-        session.select("L4R")
-        session.reject()
-        session.markAbsent()
-        self.assertEqual([session.laminae[name].review for name in ("L4L", "L4R")], ["placed", "absent"])
-
-    def test_findsTheLatestList(self):
-        from LaminaLabelingLib.laminae import Lamina, LaminaSet
-        from LaminaLabelingLib.markups import to_node
-
-        logic = LaminaLabelingLogic()
-        self.assertIsNone(logic.latestList())
-        markupsNode = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "scan laminae")
-        to_node(LaminaSet(laminae=[Lamina("T6L", (-9.0, 20.0, 100.0), "placed", "manual")]), markupsNode)
-        other = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "landmarks")
-        other.AddControlPoint([1.0, 2.0, 3.0], "left ear")
-        self.assertIs(logic.latestList(), markupsNode)

@@ -9,6 +9,7 @@ __getattr__, later = lazyParts(
         "AgreementWork": "agreement_work",
         "CasePanel": "case_panel",
         "CaseWork": "case_work",
+        "CurvePanel": "curve_panel",
         "EditPanel": "edit_panel",
         "LabelingSession": "session",
         "LabelingViews": "views",
@@ -18,5 +19,6 @@ __getattr__, later = lazyParts(
         "appearance": "appearance",
         "lists": "lists",
         "sample_data": "sample_data",
+        "self_tests": "self_tests",
     },
 )

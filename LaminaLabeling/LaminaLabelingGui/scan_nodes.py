@@ -81,6 +81,12 @@ def volumeOf(volumeNode, code=""):
     return Volume(array, matrix @ orientation.ira_to_ijk(code, array.shape), code, volumeNode.GetName())
 
 
+def worldVolumeOf(volumeNode):
+    """Return a volume node as a library volume in the world, which is the patient's; see `volumeOf`."""
+    volume = volumeOf(volumeNode, axesOf(volumeNode))
+    return replace(volume, matrix=ijkToWorld(volumeNode) @ orientation.ira_to_ijk(volume.axes, volume.shape))
+
+
 def loadScan(path):
     """Load a scan from its file without showing it; return its node.
 
