@@ -16,6 +16,9 @@ INNER_MM, OUTER_MM = 19.0, 48.0
 APEX_MM = 3.0
 """From the middle of the apex to the corners of the mark around it."""
 
+ABOVE_MM = 3.0
+"""From the height of the apex up to its text: a click on the apex brings the line of the axial slice there."""
+
 _COLOR = (0.35, 0.95, 1.0)
 _LINE_PIXELS = 2
 
@@ -134,7 +137,8 @@ def _drawing(measurement, named, right):
         corners = [(1, 0), (0, 1), (-1, 0), (0, -1), (1, 0)]
         segments.append([(apex[0] + APEX_MM * x, apex[1], apex[2] + APEX_MM * z) for x, z in corners])
         text = _("apex {vertebra}: {angle}").format(vertebra=named(curve.apex), angle=angle_text(curve.angle))
-        texts.append((_beside(apex, right * OUTER_MM, 0.0), text))
+        beside = _beside(apex, right * OUTER_MM, 0.0)
+        texts.append(((beside[0], beside[1], beside[2] + ABOVE_MM), text))
     return segments, texts
 
 

@@ -68,6 +68,7 @@ class CurvePanel(VTKObservationMixin):
         for column, tip in enumerate(tips):
             ui.curveTable.horizontalHeaderItem(column).setToolTip(tip)
         ui.curveTable.cellClicked.connect(self.onCell)
+        ui.curvesCollapsibleButton.contentsCollapsed.connect(lambda *_args: self.changed())  # rows have a height now
         ui.reportButton.clicked.connect(lambda *_args: self.chooseReport())
         session.onChanged.append(self.changed)
 

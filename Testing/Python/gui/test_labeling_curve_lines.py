@@ -85,6 +85,7 @@ def test_the_lines_leave_no_trace_in_the_scene(slicer, host, user):
     user.settle()
     assert user.nodes == []
     assert scene.GetNumberOfNodes() == count
+    assert slicer.app.applicationLogic().GetSelectionNode().GetActivePlaceNodeID() == selection
     assert changed == []
     user.session.listNode.RemoveObserver(tag)
 

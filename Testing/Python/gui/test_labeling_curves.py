@@ -192,12 +192,29 @@ def test_angles_are_those_of_the_patient_after_the_axes_are_chosen(slicer, host,
     assert measured.curves == user.panel.measurement.curves
 
 
-def test_a_scan_whose_directions_are_no_patients_is_doubted(user):
+def test_a_scan_whose_directions_are_no_patients_is_doubted_until_its_axes_are_chosen(slicer, user, scan):
+    from LaminaLabelingGui import scan_nodes
+
+    def is_doubted():
+        user.settle()
+        notes = user.widget.logic.measure(user.session.listNode, scan).notes
+        shown = "do not look like a patient's" in user.ui.curveNotesLabel.text
+        assert any("do not look like a patient's" in note for note in notes) == shown
+        return shown
+
+    matrix = scan_nodes.ijkToRas(scan)
+    oblique = np.eye(4)
+    oblique[:2, :2] = np.array([[1.0, -1.0], [1.0, 1.0]]) / np.sqrt(2.0)
+    scan.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(oblique @ matrix))
     user.put(curved())
-    doubt = "do not look like a patient's"
-    assert (doubt in user.ui.curveNotesLabel.text) == bool(user.ui.orientationLabel.text.count(doubt))
-    notes = user.widget.logic.measure(user.session.listNode, user.session.scanNode).notes
-    assert any(doubt in note for note in notes) == (doubt in user.ui.curveNotesLabel.text)
+    assert is_doubted()
+    assert len(user.rows()) == 1
+    user.ui.axesComboBox.setEditText("RAS")
+    user.ui.orientationCollapsibleButton.collapsed = False
+    user.press(user.ui.axesButton)
+    user.put(curved())
+    assert not is_doubted()
+    user.ui.orientationCollapsibleButton.collapsed = True
 
 
 def test_a_screen_reader_can_name_everything(user):
