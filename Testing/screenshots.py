@@ -91,6 +91,16 @@ def take_labelling(host, photographer):
     widget.editPanel.onSlot("L2R")
     photographer.show(ui.checksCollapsibleButton, ui.findingsList)
     photographer.take(TUTORIAL / "checks.png")
+
+    session.labeling.reset(truth.with_lamina(as_found(truth)["L4L"]))
+    widget.editPanel.onSlot("T8R")
+    photographer.show(ui.curvesCollapsibleButton, ui.reportButton)
+    host.click(ui.endLinesCheckBox, (8, ui.endLinesCheckBox.height // 2))
+    host.wait_until(lambda: widget.curvePanel.lines.modelNode is not None)
+    photographer.show(ui.curvesCollapsibleButton, ui.reportButton)  # as high as it is now
+    photographer.take(TUTORIAL / "curves.png")
+    host.click(ui.endLinesCheckBox, (8, ui.endLinesCheckBox.height // 2))
+    ui.curvesCollapsibleButton.collapsed = True
     slicer.mrmlScene.Clear()
 
     with tempfile.TemporaryDirectory() as name:

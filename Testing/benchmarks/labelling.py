@@ -1,4 +1,4 @@
-"""Measures what a clinician waits for: opening a folder of scans, and a click until every view is drawn.
+"""Measures what a clinician waits for: opening a folder of scans, and a click or drag until every view is drawn.
 
     python Testing/benchmarks/labelling.py [--scans 200] [--clicks 34] [--json FILE]
 
@@ -78,7 +78,7 @@ def drawn(host, action):
 
 
 def click_milliseconds(clicks):
-    """Return the times of clicks on slots, and of clicks that place a lamina."""
+    """Return the application, the times of clicks on slots, and those of clicks that place a lamina."""
     from SlicerHost import Host
 
     host = Host.start(MODULES, (1600, 1000))
@@ -114,7 +114,45 @@ def click_milliseconds(clicks):
         table.scrollToItem(item)
         middle = table.visualItemRect(item).center()
         selecting.append(drawn(host, lambda at=middle: host.click(table.viewport(), (at.x(), at.y()))))
-    return selecting, placing
+    return host, selecting, placing
+
+
+def drag_milliseconds(host, steps=60):
+    """Return the times of the steps of a drag: without the curves, and with their table and lines."""
+    import slicer
+    from PySide6 import QtCore, QtTest
+
+    from LaminaLabelingLib.laminae import LaminaSet
+
+    widget = slicer.modules.laminalabeling.widgetRepresentation().self()
+    curved = {}
+    for index, (name, place) in enumerate(positions(34).items()):
+        phase = np.pi * (index // 2) / 16
+        side = -9.0 if name.endswith("L") else 9.0
+        curved[name] = np.add(place, (20.0 * np.sin(phase), 0.0, side * 0.16 * np.cos(phase)))
+    widget.logic.session.labeling.reset(LaminaSet.from_positions(curved))
+    widget.editPanel.onSlot("T6R")
+    widget._parameterNode.lock = False
+    host.process_events()
+    view = slicer.app.layoutManager().sliceWidget("Green").sliceView()
+    node = slicer.app.layoutManager().sliceWidget("Green").mrmlSliceNode()
+    left, none, times = QtCore.Qt.LeftButton, QtCore.Qt.NoModifier, []
+    for shown in (False, True):
+        widget.ui.curvesCollapsibleButton.collapsed = not shown
+        widget._parameterNode.showEndLines = shown
+        host.wait_until(lambda shown=shown: (widget.curvePanel.lines.modelNode is not None) == shown)
+        inverse = np.linalg.inv(slicer.util.arrayFromVTKMatrix(node.GetXYToRAS()))
+        x, y = (inverse @ (*widget.logic.session.position("T6R"), 1.0))[:2]
+        pixel = QtCore.QPoint(round(x), view.height - 1 - round(y))
+        for approach in (15, 6, 0):
+            QtTest.QTest.mouseMove(view, pixel + QtCore.QPoint(approach, 0))
+            host.process_events()
+        QtTest.QTest.mousePress(view, left, none, pixel)
+        moves = [pixel + QtCore.QPoint(step % 12, step // 12) for step in range(1, steps + 1)]
+        times.append([drawn(host, lambda at=at: QtTest.QTest.mouseMove(view, at)) for at in moves])
+        QtTest.QTest.mouseRelease(view, left, none, moves[-1])
+        host.process_events()
+    return times
 
 
 def main():
@@ -125,9 +163,15 @@ def main():
     options = parser.parse_args()
     sys.path[:0] = [str(ROOT / "Testing"), *(str(path.parent) for path in MODULES)]
     seconds, cases = folder_seconds(options.scans)
-    selecting, placing = click_milliseconds(options.clicks)
+    host, selecting, placing = click_milliseconds(options.clicks)
+    dragging, measured = drag_milliseconds(host)
     rows = [(f"open a folder of {cases} scans", 1000 * seconds, 1000 * seconds, 1000 * GOAL_FOLDER_S)]
-    for text, times in (("click on a slot, all views drawn", selecting), ("click that places a lamina", placing)):
+    for text, times in (
+        ("click on a slot, all views drawn", selecting),
+        ("click that places a lamina", placing),
+        ("step of a drag", dragging),
+        ("step of a drag, curves and lines", measured),
+    ):
         rows.append((text, statistics.median(times), float(np.percentile(times, 95)), GOAL_CLICK_MS))
     print(f"{'':36}{'median ms':>11}{'95 % ms':>10}{'goal ms':>9}{'median / goal':>15}")
     for text, median, high, goal in rows:
