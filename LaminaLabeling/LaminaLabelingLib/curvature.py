@@ -18,14 +18,20 @@ import numpy as np
 
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.i18n import tr as _
-from LaminaLabelingLib.laminae import Lamina, LaminaSet
+from LaminaLabelingLib.laminae import Lamina, LaminaSet, Review, Source
 from LaminaLabelingLib.slope_fit import SlopeFit, fit_slopes
 
 POINT_SD_MM = 1.3
-"""Error of a lamina's position along each axis, standard deviation: what METHOD section 7 reckons with."""
+"""Error of a lamina's position along each axis where a person placed it, standard deviation (METHOD section 7)."""
+
+DETECTED_SD_MM = 0.8
+"""The same where the network saw it: 0.7 mm were measured on simulated scans."""
+
+MISPLACED_SD_MM = 6.0
+"""The same where it was taken for something else: such points lie 5 mm and more beside the lamina."""
 
 SUGGESTED_FACTOR = 2.5
-"""How many times larger the error of a suggested lamina is taken to be. An assumption, not measured."""
+"""How many times larger the error of a suggested lamina is taken to be: an assumption, on the safe side."""
 
 LEAST_CURVE_DEG = 10.0
 """A smaller difference of tilts is no curve: scoliosis begins at 10 degrees."""
@@ -147,15 +153,17 @@ class SpineMeasurement:
         raise KeyError(vertebra)
 
 
-def measure(laminae: LaminaSet, point_sd_mm: float = POINT_SD_MM) -> SpineMeasurement:
+def measure(laminae: LaminaSet, point_sd_mm: float | None = None) -> SpineMeasurement:
     """Measure the curves of a spine.
 
     Parameters
     ----------
     laminae : LaminaSet
         Positions in patient axes, RAS mm; named, or numbered from the top. Vertebrae with one lamina do not count.
-    point_sd_mm : float
-        See `POINT_SD_MM`; suggested laminae count `SUGGESTED_FACTOR` times more uncertain.
+    point_sd_mm : float, optional
+        Error of each lamina that is not suggested. When left out, it goes by the lamina's source (`POINT_SD_MM`,
+        `DETECTED_SD_MM`) and, until somebody has reviewed it, by its confidence: with the probability that is left, it
+        is misplaced by `MISPLACED_SD_MM`. Suggested laminae count `SUGGESTED_FACTOR` times more uncertain.
 
     Returns
     -------
@@ -243,8 +251,14 @@ def angle_between(measurement: SpineMeasurement, upper: str, lower: str) -> Angl
     return _difference(measurement.coronal, names.index(lower), names.index(upper))
 
 
-def _point_sd(lamina: Lamina, point_sd_mm: float) -> float:
-    return point_sd_mm * (SUGGESTED_FACTOR if lamina.is_suggested else 1.0)
+def _point_sd(lamina: Lamina, point_sd_mm: float | None) -> float:
+    given = point_sd_mm is not None
+    usual = point_sd_mm if given else (POINT_SD_MM if lamina.source is Source.manual else DETECTED_SD_MM)
+    sd = usual * (SUGGESTED_FACTOR if lamina.is_suggested else 1.0)
+    if given or lamina.confidence is None or lamina.review is not Review.unreviewed:
+        return sd
+    wrong = 1.0 - lamina.confidence
+    return float(np.sqrt((1.0 - wrong) * sd**2 + wrong * max(sd, MISPLACED_SD_MM) ** 2))
 
 
 def _check_course(names: Sequence[str], left: np.ndarray, right: np.ndarray) -> None:

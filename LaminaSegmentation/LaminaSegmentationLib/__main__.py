@@ -82,8 +82,8 @@ def _action(options) -> tuple[str, str]:
     if options.command in _OF_FOLDERS and (options.scan.is_dir() or options.resume):
         if options.corrections:
             raise LaminaError("--corrections are those of one scan; give the scan, not a folder.")
-        if options.anchor or options.absent:
-            raise LaminaError("--anchor and --absent are those of one scan; give the scan, not a folder.")
+        if options.anchor or options.absent or options.vertebrae != "12,5":
+            raise LaminaError("--vertebrae, --anchor and --absent are those of one scan; give the scan, not a folder.")
         return _OF_FOLDERS[options.command]
     return _ACTIONS[options.command]
 

@@ -26,6 +26,7 @@ from . import __version__
 from .console import Console
 from .detection import GATE_MM as MATCHING_GATE_MM
 from .inference import Segmentation, Stopwatch, describe, segment
+from .known_vertebrae import parse_known
 
 
 def write_json(content: dict, path: Path) -> None:
@@ -202,6 +203,8 @@ def summarize(volume: Volume, result: Segmentation, model: Any) -> dict:
             {"position_ras_mm": [round(float(x), 3) for x in candidate.position], "why": why}
             for candidate, why in result.localization.rejected
         ],
+        "suggested": dict(result.localization.suggested),
+        "reliable": result.localization.reliable,
         "warnings": list(result.warnings),
         "intended_use": "research only",
     }
@@ -232,6 +235,7 @@ def run_segment(arguments: argparse.Namespace, console: Console) -> dict:
         with stopwatch.stage("read"):
             volume = read_volume(arguments.scan, arguments.axes)
         corrections = read_corrections(arguments.corrections) if arguments.corrections else None
+        known = parse_known(arguments.vertebrae, arguments.anchor, arguments.absent)
         model = load_model(arguments.model)
         check_engine(arguments.engine, arguments.threads)
         with output_folder(folder, arguments.force):
@@ -242,6 +246,7 @@ def run_segment(arguments: argparse.Namespace, console: Console) -> dict:
                 stopwatch=stopwatch,
                 threads=arguments.threads,
                 corrections=corrections,
+                known=known,
             )
             summary = summarize(volume, result, model)
             with staged(folder, arguments.force) as temporary:

@@ -16,8 +16,8 @@ import numpy as np
 from LaminaLabelingLib.anatomy import REGIONS
 from LaminaLabelingLib.atomic import atomic_path
 from LaminaLabelingLib.errors import LaminaError
-from LaminaLabelingLib.laminae import Source
-from LaminaLabelingLib.volumes import read_volume
+from LaminaLabelingLib.laminae import LaminaSet, Source
+from LaminaLabelingLib.volumes import Volume, read_volume
 
 from . import __version__
 from .commands import output_folder, staged, write_json
@@ -27,7 +27,7 @@ from .dataset_file import read_dataset, read_json
 from .dataset_labels import read_truth
 from .inference import options_of, segment
 from .metrics import THRESHOLD, CaseScore, plain, score_segmentation, summarize
-from .named_stage import NAME_KEYS, score_named
+from .named_stage import CURVE_KEYS, NAME_KEYS, curve_figures, score_named, true_curve
 
 if TYPE_CHECKING:
     from .engines import Engine
@@ -52,8 +52,8 @@ class Evaluated:
     probability : array (SI, LR, PA)
         The network's output.
     score : metrics.CaseScore
-    detected : metrics.CaseScore or None
-        With the stage ``named``, the score without inferred points.
+    detected, network : metrics.CaseScore or None
+        With the stage ``named``, the scores without inferred points, and of the network's map alone.
     notes : tuple of str
     """
 
@@ -61,6 +61,7 @@ class Evaluated:
     probability: np.ndarray
     score: CaseScore
     detected: CaseScore | None = None
+    network: CaseScore | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -83,7 +84,7 @@ def evaluate(arguments: argparse.Namespace, console: Console) -> dict:
         engine = create_engine(model, arguments.engine, arguments.threads)
         with staged(arguments.output, arguments.force) as temporary:
             (temporary / "overlays").mkdir()
-            cases, scores, detected = [], [], []
+            cases, scores, detected, network = [], [], [], []
             scans = evaluated(entries, model, engine, arguments.stage, arguments.cache)
             # The tracked scans come first: zip must ask for one more than there are, which tells the end.
             for scan, entry, name in zip(console.track(scans, len(entries), "Evaluating scans"), entries, names):
@@ -95,6 +96,7 @@ def evaluate(arguments: argparse.Namespace, console: Console) -> dict:
                 cases.append(_case_dict(scan, entry, overlay))
                 if scan.detected is not None:
                     detected.append(scan.detected)
+                    network.append(scan.network)
             result = {
                 "software": f"LaminaUltrasound {__version__}",
                 "model": {"name": model.name, "version": model.card.get("version")},
@@ -105,6 +107,7 @@ def evaluate(arguments: argparse.Namespace, console: Console) -> dict:
                 "threshold": THRESHOLD,
                 "summary": summarize(scores),
                 **({"summary_detected": summarize(detected)} if detected else {}),
+                **({"summary_network": summarize(network)} if network else {}),
                 "cases": cases,
                 "intended_use": "research only",
             }
@@ -206,7 +209,8 @@ def evaluated(
 def _named(entry: Mapping, model: ModelBundle, engine: Engine) -> Evaluated:
     try:
         volume = read_volume(entry["image"], entry.get("axes", "auto"))
-        truth = read_truth(entry["label"], volume).positions()
+        labels = read_truth(entry["label"], volume)
+        truth = labels.positions()
         result = segment(volume, model, engine)
     except LaminaError as error:
         raise LaminaError(f"{entry['where']} ('{entry['image'].name}') cannot be used: {error}") from error
@@ -219,12 +223,30 @@ def _named(entry: Mapping, model: ModelBundle, engine: Engine) -> Evaluated:
         grid.spacing,
     )
     network = score_segmentation(result.probability, case)
+    # The grid runs along the patient's axes, whatever the axes of the file are.
+    true_deg = true_curve(entry["image"], _in_patient_axes(labels, grid))
 
     def score(*sources: Source) -> CaseScore:
         points = result.laminae.positions(sources or None)
-        return score_named({name: grid.to_index(point[None])[0] for name, point in points.items()}, case, network)
+        seen = [lamina for name, lamina in result.laminae.items() if name in points]
+        curve = curve_figures(_in_patient_axes(LaminaSet.of(seen, result.laminae.numbering), grid), true_deg)
+        return score_named(
+            {name: grid.to_index(point[None])[0] for name, point in points.items()}, case, network, curve
+        )
 
-    return Evaluated(case, result.probability, score(), score(Source.detected), (*case_notes(case), *result.warnings))
+    return Evaluated(
+        case, result.probability, score(), score(Source.detected), network, (*case_notes(case), *result.warnings)
+    )
+
+
+def _in_patient_axes(laminae: LaminaSet, grid: Volume) -> LaminaSet:
+    """Return laminae in RAS mm of the patient, up to a shift, by the grid's axes: inferior, right, anterior."""
+    moved = []
+    for lamina in laminae.values():
+        if lamina.position is not None:
+            inferior, right, anterior = grid.to_index(np.array([lamina.position]))[0] * grid.spacing
+            moved.append(replace(lamina, position=(right, anterior, -inferior)))
+    return laminae.with_laminae(moved)
 
 
 def _case_dict(scan: Evaluated, entry: Mapping, overlay: str) -> dict[str, Any]:
@@ -260,8 +282,8 @@ def table_rows(result: Mapping[str, Any], folder: Path) -> list[tuple[str, str]]
     """Return what the console shows: mean ± standard deviation over the scans."""
     summary = result["summary"]
 
-    def told(key: str, digits: int, unit: str = "") -> str:
-        mean, std = summary[key]["mean"], summary[key]["std"]
+    def told(key: str, digits: int, unit: str = "", figures: Mapping[str, Any] = summary) -> str:
+        mean, std = figures[key]["mean"], figures[key]["std"]
         if mean is None:
             return "not defined"
         spread = "" if std is None else f" ± {std:.{digits}f}"
@@ -270,10 +292,10 @@ def table_rows(result: Mapping[str, Any], folder: Path) -> list[tuple[str, str]]
     def gates(name: str) -> str:
         return ", ".join(f"{told(f'{name}_{gate}mm', 2)} ({gate} mm)" for gate in (3, 5, 10))
 
-    def counted(key: str) -> str:
-        means = {region: figures["mean"] for region, figures in summary[key]["by_region"].items()}
+    def counted(key: str, figures: Mapping[str, Any] = summary) -> str:
+        means = {region: values["mean"] for region, values in figures[key]["by_region"].items()}
         parts = [f"{region} {means[region]:.2f}" for region in REGIONS if means.get(region) is not None]
-        return f"{told(key, 2)} a scan" + (f": {', '.join(parts)}" if parts else "")
+        return f"{told(key, 2, '', figures)} a scan" + (f": {', '.join(parts)}" if parts else "")
 
     rows = [
         ("Model, engine", f"{result['model']['name']} {result['model']['version']}, {result['engine']}"),
@@ -293,13 +315,24 @@ def table_rows(result: Mapping[str, Any], folder: Path) -> list[tuple[str, str]]
         ("Error of the largest curve", told("curve_angle_error_deg", 1, " degrees")),
     ]
     if result["stage"] == "named":
-        wrong = dict(zip(NAME_KEYS, (summary[key] for key in NAME_KEYS)))
+        named, errors, _sides = (summary[key] for key in NAME_KEYS)
+        angle, signed, within = (summary[key] for key in CURVE_KEYS)
+        before = result["summary_network"]
         rows += [
-            ("Scans named T1 to L5", f"{round(wrong['named']['mean'] * wrong['named']['n'])} of {wrong['named']['n']}"),
-            ("Wrong names in these", told("wrong_names", 2) if wrong["wrong_names"]["n"] else "none named"),
-            ("Wrong sides", told("wrong_sides", 2)),
+            ("Scans named T1 to L5", f"{round(named['mean'] * named['n'])} of {named['n']}"),
+            ("Naming errors in these", told("naming_errors", 2) if errors["n"] else "none named"),
+            ("Side errors", told("side_errors", 2)),
+            ("Main curve (Cobb)", _curve_told(angle, signed, within)),
+            ("Before, on the network's map", f"missed {counted('missed', before)}; false {counted('false', before)}"),
         ]
     return [*rows, ("Files", f"{folder}/: metrics.json, metrics.csv, boxplot.png, overlays"), *_caution(result)]
+
+
+def _curve_told(angle: Mapping, signed: Mapping, within: Mapping) -> str:
+    if angle["mean"] is None:
+        return "not defined"
+    inside = "" if within["mean"] is None else f"; true one in the 95 % interval: {100 * within['mean']:.0f} %"
+    return f"off by {angle['mean']:.2f} degrees on average, bias {signed['mean']:+.2f}{inside}"
 
 
 def _caution(result: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from LaminaLabelingLib.laminae import LaminaSet
+from LaminaLabelingLib.laminae import LaminaSet, Source
 from LaminaLabelingLib.volumes import Volume
 
+from .known_vertebrae import Known
 from .localization import Localization, localize
 from .preprocessing import Corrections, Options, Prepared, prepare
 from .progress import Progress
@@ -55,7 +56,7 @@ class Segmentation:
     probability : float32 array of the grid's shape
         The network's output.
     localization : Localization
-        Candidates and why some were left out.
+        Candidates, and why some were left out and some laminae suggested.
     engine : str
         What ran the network.
     warnings : tuple of str
@@ -79,6 +80,7 @@ def segment(
     stopwatch: Stopwatch | None = None,
     threads: int | None = None,
     corrections: Corrections | None = None,
+    known: Known | None = None,
 ) -> Segmentation:
     """Find the laminae in a scan.
 
@@ -97,6 +99,8 @@ def segment(
         CPU threads of the network; all by default.
     corrections : Corrections, optional
         What a person has put right in the preprocessing of this scan.
+    known : Known, optional
+        What a person knows of the vertebrae.
 
     Returns
     -------
@@ -105,8 +109,11 @@ def segment(
     Raises
     ------
     LaminaError
-        If the scan holds no image of a spine, the corrections do not fit it, or the engine cannot be had.
+        If the scan holds no image of a spine, the corrections or what is known do not fit it, or the engine cannot be
+        had.
     """
+    known = known or Known()
+    calibration = model.calibration
     stopwatch = stopwatch or Stopwatch(progress)
     progress = stopwatch.progress
     decision = model.card.get("decision", {})
@@ -122,6 +129,8 @@ def segment(
             prepared.column_points,
             decision.get("threshold", 0.5),
             decision.get("minimum_voxels", 3),
+            calibration,
+            known,
         )
     warnings = (*volume.warnings, *prepared.warnings, *found.notes)
     for text in warnings:
@@ -155,4 +164,6 @@ def describe(laminae: LaminaSet) -> str:
     if not count:
         return "no laminae found"
     names = "numbered from the top" if laminae.is_provisional else "named T1 to L5"
-    return f"{count} laminae on {levels} levels, {names}"
+    suggested = len(laminae.positions([Source.inferred]))
+    some = f", {suggested} of them suggested" if suggested else ""
+    return f"{count} laminae on {levels} levels, {names}{some}"

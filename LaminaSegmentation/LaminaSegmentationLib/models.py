@@ -1,8 +1,8 @@
 """Model bundles: a folder with a trained network in two forms and a card that describes and guards it.
 
 A bundle holds ``card.json`` (checked against ``model_card.schema.json``), ``model.weights.h5`` for Keras, and
-``model.xml`` with ``model.bin`` for OpenVINO. The card lists each file's size and SHA-256; a bundle is loaded only when
-all of them agree.
+``model.xml`` with ``model.bin`` for OpenVINO; a calibrated one also ``localization.json``. The card lists each file's
+size and SHA-256; a bundle is loaded only when all of them agree.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,8 @@ from .network import build_unet, count_parameters, get_preset
 if TYPE_CHECKING:
     import keras
 
+    from .calibration import Calibration
+
 logger = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
@@ -36,6 +39,7 @@ CARD = "card.json"
 WEIGHTS = "model.weights.h5"
 IR_GRAPH = "model.xml"
 IR_WEIGHTS = "model.bin"
+CALIBRATION = "localization.json"
 FILES = (WEIGHTS, IR_GRAPH, IR_WEIGHTS)
 
 _HERE = Path(__file__).resolve()
@@ -79,6 +83,21 @@ class ModelBundle:
     def graph(self) -> Path:
         """File of OpenVINO's graph; its weights lie beside it."""
         return self.folder / IR_GRAPH
+
+    @property
+    def calibration(self) -> Calibration:
+        """What localization knows of spines and of this model's candidates; the generic one of a model without its own.
+
+        Raises
+        ------
+        LaminaError
+            If the model's own cannot be read.
+        """
+        from .calibration import Calibration, read_calibration
+
+        if CALIBRATION not in self.card["files"]:
+            return Calibration()
+        return read_calibration(self.folder / CALIBRATION, self.name)
 
     def verify(self) -> None:
         """Check size and SHA-256 of every file that the card lists.
@@ -229,8 +248,7 @@ def write_bundle(folder: str | Path, model: keras.Model, card: Mapping[str, Any]
         If the folder exists, the card is not valid or does not fit the model, or TensorFlow or OpenVINO is missing.
     """
     folder = Path(folder)
-    if folder.exists():
-        raise LaminaError(f'The folder "{folder.name}" already exists: choose another, nothing is overwritten.')
+    _require_new(folder)
     card = {
         "schema_version": SCHEMA_VERSION,
         **card,
@@ -240,19 +258,72 @@ def write_bundle(folder: str | Path, model: keras.Model, card: Mapping[str, Any]
     check_card(card)  # before the slow part
     if model.count_params() != card["architecture"]["parameters"]:
         raise LaminaError("The model is not the one its card describes: it has another number of parameters.")
+    with _new_folder(folder) as temporary:
+        model.save_weights(temporary / WEIGHTS)
+        _export(temporary, card)
+        card["files"] = {name: _describe(temporary / name) for name in FILES}
+        _write_text(card, temporary / CARD)
+    return folder
+
+
+def write_calibrated(
+    folder: str | Path, bundle: ModelBundle, calibration: Calibration, changes: Mapping[str, Any]
+) -> Path:
+    """Write a copy of a model with a calibration of its own; all of it or nothing.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The copy's folder, which must not exist yet.
+    bundle : ModelBundle
+    calibration : Calibration
+    changes : mapping
+        Fields of the card that become others, such as ``version`` and ``localization``.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    LaminaError
+        If the folder exists or the card is not valid.
+    """
+    folder = Path(folder)
+    _require_new(folder)
+    card = {**bundle.card, **changes}
+    check_card(card)
+    with _new_folder(folder) as temporary:
+        for name in FILES:
+            shutil.copyfile(bundle.folder / name, temporary / name)
+        _write_text(calibration.as_dict(), temporary / CALIBRATION)
+        card["files"] = {name: _describe(temporary / name) for name in (*FILES, CALIBRATION)}
+        _write_text(card, temporary / CARD)
+    return folder
+
+
+def _require_new(folder: Path) -> None:
+    if folder.exists():
+        raise LaminaError(f'The folder "{folder.name}" already exists: choose another, nothing is overwritten.')
+
+
+@contextmanager
+def _new_folder(folder: Path) -> Iterator[Path]:
+    """Give a temporary folder that becomes ``folder`` when the block ends well, else vanishes."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = folder.with_name(f".{secrets.token_hex(6)}-{folder.name}")
     temporary.mkdir()
     try:
-        model.save_weights(temporary / WEIGHTS)
-        _export(temporary, card)
-        card["files"] = {name: _describe(temporary / name) for name in FILES}
-        text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
-        (temporary / CARD).write_text(text, encoding="utf-8", newline="\n")
+        yield temporary
         temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return folder
+
+
+def _write_text(values: Mapping[str, Any], path: Path) -> None:
+    text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+    path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def _normalization(architecture: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 import json
+import math
 import shutil
 from types import SimpleNamespace
 
@@ -12,14 +13,14 @@ import pytest
 from matplotlib.image import imread
 
 from LaminaLabelingLib.files import read_laminae, write_markups
-from LaminaLabelingLib.laminae import LaminaSet, Source
+from LaminaLabelingLib.laminae import LaminaSet
 from LaminaLabelingLib.volumes import read_volume, write_volume
 from LaminaSegmentationLib import DEFAULT_MODEL
 from LaminaSegmentationLib.__main__ import main
 from LaminaSegmentationLib.dataset import labelled_case
 from LaminaSegmentationLib.evaluation import seen_in_training, unique_names
 from LaminaSegmentationLib.metrics import KEYS, score_segmentation, summarize
-from LaminaSegmentationLib.named_stage import NAME_KEYS
+from LaminaSegmentationLib.named_stage import CURVE_KEYS, NAME_KEYS
 from LaminaSegmentationLib.samples import cube_labels
 
 MISSED = ("T3L", "L4R")
@@ -124,29 +125,45 @@ def test_json_lines_tell_progress_and_the_result(results):
     assert set(results.events[-1]["files"]) == {"metrics", "table", "boxplot", "overlays"}
 
 
-def test_named_laminae_are_judged_beside_the_map(known, tmp_path, monkeypatch):
-    """One lamina is called inferred, so that both summaries can be told apart."""
-    from LaminaSegmentationLib import localization
-
-    def localize(*given):
-        found = localization.localize(*given)
-        lamina = found.laminae["T5L"]
-        changed = type(lamina)("T5L", lamina.position, lamina.review, Source.inferred, 0.1)
-        return type(found)(found.laminae.with_lamina(changed), found.candidates, found.rejected, found.notes)
-
-    monkeypatch.setattr("LaminaSegmentationLib.inference.localize", localize)
+def test_named_laminae_are_judged_beside_the_map(known, tmp_path):
+    """The map shows neither of two laminae: they are suggested, which one summary counts and the other does not."""
     assert lamina("evaluate", "--stage", "named", "--data", known.file, "-o", tmp_path / "out") == 0
     content = json.loads((tmp_path / "out" / "metrics.json").read_text())
     summary, detected = content["summary"], content["summary_detected"]
-    assert set(summary) == set(detected) == {*KEYS, *NAME_KEYS}
+    assert set(summary) == set(detected) == {*KEYS, *NAME_KEYS, *CURVE_KEYS}
     network = summarize([score_segmentation(known_map(case), case) for case in known.cases])
     for key in ("dice", "d3d_total_vox", "delta"):
         assert summary[key]["mean"] == detected[key]["mean"] == pytest.approx(network[key]["mean"], rel=1e-5)
     # What lies far beside the column is no lamina any more, and an inferred point is found in one summary alone.
-    assert (summary["missed"]["mean"], summary["false"]["mean"]) == (2, 0)
-    assert (detected["missed"]["mean"], detected["false"]["mean"]) == (3, 0)
-    assert (summary["named"]["mean"], summary["wrong_names"]["mean"], summary["wrong_sides"]["mean"]) == (1, 0, 0)
-    assert content["cases"][0]["detected"]["values"]["missed"] == 3
+    before = content["summary_network"]
+    assert (before["missed"]["mean"], before["false"]["mean"]) == (2, 1)
+    assert (summary["missed"]["mean"], summary["false"]["mean"]) == (0, 0)
+    assert (detected["missed"]["mean"], detected["false"]["mean"]) == (2, 0)
+    assert (summary["named"]["mean"], summary["naming_errors"]["mean"], summary["side_errors"]["mean"]) == (1, 0, 0)
+    assert content["cases"][0]["detected"]["values"]["missed"] == 2
+
+
+def test_the_main_curve_is_compared_with_the_imposed_one(known, tmp_path):
+    """The truth comes from the simulation's own file: with other tilts in it, the error is another."""
+    assert lamina("evaluate", "--stage", "named", "--data", known.file, "-o", tmp_path / "out") == 0
+    beside = known.file.with_name("scan_0000.simulation.json")
+    text = beside.read_text()
+    simulation = json.loads(text)
+    main = max(simulation["curves"], key=lambda curve: curve["cobb_deg"])
+    turn = simulation["tilt_deg"][main["upper"]] - simulation["tilt_deg"][main["lower"]]
+    simulation["tilt_deg"][main["upper"]] += math.copysign(20.0, turn)
+    try:
+        beside.write_text(json.dumps(simulation))
+        assert lamina("evaluate", "--stage", "named", "--data", known.file, "-o", tmp_path / "other") == 0
+    finally:
+        beside.write_text(text)
+    first, other = (
+        json.loads((tmp_path / name / "metrics.json").read_text())["cases"][0]["values"] for name in ("out", "other")
+    )
+    assert first["cobb_error_deg"] == pytest.approx(abs(first["cobb_signed_error_deg"]))
+    assert first["cobb_error_deg"] < 6.0
+    assert other["cobb_signed_error_deg"] == pytest.approx(first["cobb_signed_error_deg"] - 20.0)
+    assert (first["cobb_within_interval"], other["cobb_within_interval"]) == (1, 0)
 
 
 def test_the_shipped_model_runs(data, tmp_path):

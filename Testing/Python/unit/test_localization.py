@@ -1,154 +1,321 @@
+"""From a probability map to named laminae, on maps whose spine is known."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_maps import (
+    SHAPE,
+    grid,
+    names_of,
+    opposite_of,
+    probability_of,
+    straight_column,
+    whole_spine,
+)
 
+from LaminaLabelingLib.anatomy import VERTEBRAE, Numbering
+from LaminaLabelingLib.errors import LaminaError
+from LaminaLabelingLib.laminae import Review, Source
 from LaminaLabelingLib.volumes import Volume
-from LaminaSegmentationLib.localization import find_candidates, localize, pair_levels, place_by_column
-from LaminaSegmentationLib.preprocessing import stamp_cubes
-
-SHAPE = (384, 96, 48)
-
-
-def grid(spacing=(1.0, 1.0, 1.0)):
-    matrix = np.zeros((4, 4))
-    matrix[2, 0], matrix[0, 1], matrix[1, 2], matrix[3, 3] = -spacing[0], spacing[1], spacing[2], 1.0
-    return Volume(array=np.zeros(SHAPE, np.float32), matrix=matrix, axes="ARI", name="grid")
+from LaminaSegmentationLib import localization
+from LaminaSegmentationLib.known_vertebrae import Anchor, Known
+from LaminaSegmentationLib.localization import localize
 
 
-def straight_column(volume, lateral=48.0):
-    rows = np.arange(0, SHAPE[0], 5.0)
-    return volume.to_world(np.stack([rows, np.full_like(rows, lateral), np.full_like(rows, 20.0)], axis=-1))
-
-
-def whole_spine(spacing=21.0, first=15.0):
-    """Index positions of 34 laminae, T1L, T1R, T2L, ..., whose spacing grows downwards around its mean."""
-    gaps = np.linspace(0.7, 1.3, 16) * spacing
-    rows = np.round(first + np.concatenate([[0.0], np.cumsum(gaps)]))
-    return np.array([[row, 48 + side * 10, 20] for row in rows for side in (-1, 1)], float)
-
-
-def probability_of(points, volume, value=1.0):
-    labels, _ = stamp_cubes(volume.to_world(points), volume)
-    return labels * np.float32(value)
+def located(points, known=None, values=1.0, volume=None, column=None):
+    volume = volume or grid()
+    return localize(
+        probability_of(points, values),
+        volume,
+        straight_column(volume) if column is None else column,
+        known=known,
+    )
 
 
 def test_17_pairs_are_named_from_the_top_with_the_patients_sides():
-    volume = grid()
-    points = whole_spine()
-    result = localize(probability_of(points, volume), volume, straight_column(volume))
+    volume, points = grid(), whole_spine()
+    result = located(points)
     assert not result.laminae.is_provisional
-    for number, name in enumerate(name for name in result.laminae):
+    assert result.reliable
+    for number, name in enumerate(result.laminae):
         assert np.allclose(result.laminae[name].position, volume.to_world(points[number : number + 1])[0], atol=1e-6)
-        assert result.laminae[name].confidence == pytest.approx(1.0)
+        assert result.laminae[name].confidence > 0.9
+        assert result.laminae[name].source is Source.detected
     assert result.notes == ()
+    assert result.suggested == {}
+    assert result.rejected == ()
 
 
 def test_16_pairs_are_numbered_and_the_reason_is_given():
-    volume = grid()
-    result = localize(probability_of(whole_spine()[:-2], volume), volume, straight_column(volume))
+    result = located(whole_spine()[:-2])
     assert result.laminae.is_provisional
     assert list(result.laminae)[:2] == ["P01L", "P01R"]
     assert len(result.laminae.positions()) == 32
     assert "16 levels" in result.notes[0]
 
 
-def test_a_missing_level_in_the_middle_with_a_false_one_below_is_not_named():
-    volume = grid()
-    points = np.delete(whole_spine(spacing=19.0), [16, 17], axis=0)
-    below = points[-1, 0] + 26
-    points = np.concatenate([points, [[below, 38, 20], [below, 58, 20]]])
-    result = localize(probability_of(points, volume), volume, straight_column(volume))
-    assert result.laminae.is_provisional
-    assert "missing" in result.notes[0]
+def test_a_missed_lamina_is_suggested_where_it_is_and_said_to_be():
+    points = whole_spine()
+    result = located(np.delete(points, 9, axis=0))
+    assert not result.laminae.is_provisional
+    lamina = result.laminae["T5R"]
+    assert lamina.is_suggested
+    assert np.linalg.norm(lamina.position - grid().to_world(points[9:10])[0]) < 2.5
+    assert lamina.confidence < min(other.confidence for name, other in result.laminae.items() if name != "T5R")
+    assert result.suggested == {"T5R": "no echo; placed by its partner and its neighbors"}
 
 
-def test_a_spine_upside_down_is_not_named():
+def test_a_level_that_nothing_shows_is_suggested_between_its_neighbors():
+    points = whole_spine()
+    result = located(np.delete(points, [16, 17], axis=0))
+    assert not result.laminae.is_provisional
+    for number, name in ((16, "T9L"), (17, "T9R")):
+        assert np.linalg.norm(result.laminae[name].position - grid().to_world(points[number : number + 1])[0]) < 4.0
+        assert result.suggested[name] == "no echo of the level; placed by the levels around it"
+
+
+def test_a_faint_echo_is_taken_where_the_neighbors_expect_it():
+    points = whole_spine()
+    values = np.ones(34)
+    values[20] = 0.3
+    result = localize(probability_of(points, values), grid(), straight_column(grid()), threshold=0.5)
+    name = VERTEBRAE[10] + "L"
+    assert np.allclose(result.laminae[name].position, grid().to_world(points[20:21])[0], atol=1e-6)
+    assert result.laminae[name].is_suggested
+    assert result.suggested == {name: "a faint echo where its neighbors expect it"}
+
+
+def test_a_false_echo_does_not_cost_the_names():
+    result = located(np.concatenate([whole_spine(), [[147.0, 58.0, 20.0]]]), values=[1.0] * 34 + [0.6])
+    assert not result.laminae.is_provisional
+    assert len(result.laminae.positions()) == 34
+    assert [why for _, why in result.rejected] == ["between two levels"]
+
+
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        ((100.0, 90.0, 20.0), "too far beside the midline"),
+        ((107.0, 48.0, 20.0), "on the midline"),
+        ((103.0, 58.0, 20.0), "too close to a more certain lamina of the same side"),
+        ((210.0, 38.0, 44.0), "deeper than the laminae around it"),
+        ((210.0, 38.0, 3.0), "shallower than the laminae around it"),
+        ((210.0, 29.0, 20.0), "not in the row of its side"),
+        ((366.0, 57.0, 20.0), "beyond the spine's end"),
+    ],
+)
+def test_candidates_that_fit_nowhere_are_rejected_with_the_reason(place, why):
+    points = np.concatenate([whole_spine(), [place]])
+    values = np.ones(35)
+    values[-1] = 0.8
+    result = located(points, values=values)
+    assert why in [reason for _, reason in result.rejected]
+    assert len(result.laminae.positions()) == 34
+    assert not result.laminae.is_provisional
+
+
+def test_what_the_network_sees_beyond_the_scan_is_rejected():
     volume = grid()
+    volume.array[:360] = 1.0
+    result = located(np.concatenate([whole_spine(), [[370.0, 58.0, 20.0]]]), volume=volume)
+    assert [why for _, why in result.rejected] == ["outside the scan"]
+    assert not result.laminae.is_provisional
+
+
+def test_a_spine_upside_down_is_not_reliable():
     points = whole_spine() * [-1, -1, 1] + [383, 95, 0]
-    result = localize(probability_of(points, volume), volume, straight_column(volume, 47.0))
+    result = located(points, column=straight_column(grid(), 47.0))
     assert result.laminae.is_provisional
+    assert not result.reliable
     assert "upside down" in result.notes[0]
 
 
-def test_one_missed_lamina_leaves_its_slot_unset_and_the_others_named():
-    volume = grid()
-    points = np.delete(whole_spine(), 9, axis=0)  # T5R
-    result = localize(probability_of(points, volume), volume, straight_column(volume))
-    assert not result.laminae.is_provisional
-    assert result.laminae["T5R"].position is None
-    assert len(result.laminae.positions()) == 33
+def test_equal_spacing_is_not_named():
+    points = [[15 + 21 * level, 48 + side * 10, 20] for level in range(17) for side in (-1, 1)]
+    result = located(points)
+    assert result.laminae.is_provisional
+    assert "does not grow downwards" in result.notes[0]
+
+
+# Bad input
 
 
 def test_nothing_found_is_said():
-    volume = grid()
-    result = localize(np.zeros(SHAPE, np.float32), volume, straight_column(volume))
+    result = localize(np.zeros(SHAPE, np.float32), grid(), straight_column(grid()))
     assert len(result.laminae.positions()) == 0
     assert "No lamina" in result.notes[0]
+    assert len(result.notes) == 1 or "no lamina" in result.notes[1]
 
 
-def test_candidates_far_beside_the_midline_are_rejected_with_the_reason():
+def test_one_candidate_is_kept_but_not_trusted():
+    result = located([[100, 58, 20]])
+    assert list(result.laminae.positions()) == ["P01R"]
+    assert not result.reliable
+    assert result.laminae["P01R"].confidence <= 0.5
+    assert "1 lamina was seen" in result.notes[0]
+
+
+def test_one_side_alone_is_not_trusted_and_the_other_not_invented():
+    result = located(whole_spine()[::2])
+    assert not result.reliable
+    assert {name[-1] for name in result.laminae.positions()} == {"L"}
+    assert "17 laminae were seen where 34" in result.notes[0]
+
+
+def test_two_spines_are_noticed():
+    points = whole_spine()
+    other = np.array([8, 44, 0])
+    result = located(np.concatenate([points, points + other]) - np.array([0, 20, 0]))
+    assert not result.reliable
+    assert result.laminae.is_provisional
+    assert "more than one spine" in result.notes[0]
+
+
+def test_a_line_across_is_no_spine():
+    result = located([[100, column, 20] for column in range(10, 90, 9)])
+    assert not result.reliable
+    assert len(result.laminae.positions()) <= 2
+
+
+def test_random_echoes_are_not_trusted():
+    rng = np.random.default_rng(0)
+    points = np.column_stack([rng.uniform(5, 378, 60), rng.uniform(5, 90, 60), rng.uniform(5, 43, 60)])
+    result = located(points)
+    assert not result.reliable
+    assert result.laminae.is_provisional
+    assert result.suggested == {}
+
+
+# What a person knows
+
+
+def part(first, last):
+    """The laminae of levels first to last, in a scan that shows no more."""
+    points = whole_spine()[2 * first : 2 * last + 2]
     volume = grid()
-    points = np.concatenate([whole_spine(), [[100.0, 90.0, 20.0]]])
-    result = localize(probability_of(points, volume), volume, straight_column(volume))
-    assert [why for _, why in result.rejected] == ["too far beside the midline"]
-    assert len(result.laminae.positions()) == 34
+    low, high = int(points[0, 0]) - 8, int(points[-1, 0]) + 9
+    volume.array[low:high] = 1.0
+    return points, volume
 
 
-def test_merged_cubes_are_divided_at_their_peaks():
-    volume = grid()
-    probability = np.zeros(SHAPE, np.float32)
-    probability[50:70, 40:43, 20:23] = 0.6
-    probability[51, 41, 21] = probability[68, 41, 21] = 1.0
-    found = find_candidates(probability, volume)
-    assert len(found) == 2
-    assert found[0].index[0] < 60 < found[1].index[0]
+def test_a_part_of_a_spine_is_numbered():
+    points, volume = part(3, 13)
+    result = located(points, volume=volume)
+    assert names_of(result) == [f"P{number:02d}{side}" for number in range(1, 12) for side in "LR"]
+    assert result.reliable
 
 
-def test_confidence_is_the_share_of_a_certain_cube():
-    volume = grid()
-    probability = probability_of([[60, 40, 20]], volume, 0.8)
-    assert find_candidates(probability, volume)[0].confidence == pytest.approx(0.8, abs=1e-6)
-    small = np.zeros(SHAPE, np.float32)
-    small[60, 40, 18:23] = 1.0
-    assert find_candidates(small, volume)[0].confidence == pytest.approx(5 / 27)
+def test_an_anchor_names_a_part_of_a_spine():
+    points, volume = part(3, 13)
+    t12 = VERTEBRAE.index("T12")
+    place = volume.to_world(whole_spine()[2 * t12 : 2 * t12 + 2].mean(axis=0)[None])[0]
+    result = located(points, Known(anchor=Anchor("T12", tuple(place))), volume=volume)
+    assert names_of(result) == [vertebra + side for vertebra in VERTEBRAE[3:14] for side in "LR"]
+    assert result.notes == ()
 
 
-def test_a_tilted_column_turns_the_frame_with_it():
-    volume = grid()
-    rows = np.arange(0.0, 380.0, 5.0)
-    column = volume.to_world(np.stack([rows, 20 + 0.15 * rows, np.full_like(rows, 20.0)], axis=-1))
-    middle = np.array([200.0, 50.0])
-    normal = np.array([-0.15, 1.0]) / np.hypot(0.15, 1.0)
-    points = [[*(middle + 10 * side * normal), 20.0] for side in (-1, 1)]
-    candidates = find_candidates(probability_of(np.round(points), volume), volume)
-    placed = sorted(place_by_column(candidates, volume, column), key=lambda c: c.lateral)
-    assert [c.side for c in placed] == ["L", "R"]
-    assert abs(placed[0].along - placed[1].along) < 1.0
-    assert placed[1].lateral == pytest.approx(10.0, abs=1.0)
+def test_a_wrong_anchor_shifts_the_names_as_the_user_says():
+    """The user's word counts; the spacing does not overrule it."""
+    points, volume = part(3, 13)
+    t12 = VERTEBRAE.index("T12")
+    place = volume.to_world(whole_spine()[2 * t12 : 2 * t12 + 2].mean(axis=0)[None])[0]
+    result = located(points, Known(anchor=Anchor("T11", tuple(place))), volume=volume)
+    assert names_of(result)[:2] == ["T3L", "T3R"]
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.permutations(range(34)), st.sets(st.integers(0, 33), max_size=5))
-def test_pairs_never_cross_and_use_each_candidate_once(order, missing):
-    volume = grid()
-    kept = [index for index in order if index not in missing]
-    candidates = find_candidates(probability_of(whole_spine()[sorted(kept)], volume), volume)
-    shuffled = [candidates[index % len(candidates)] for index in range(len(candidates))][::-1]
-    placed = place_by_column(shuffled, volume, straight_column(volume))
-    levels = pair_levels(placed)
-    used = [candidate for level in levels for candidate in level if candidate is not None]
-    assert len(used) == len(candidates) == 34 - len(missing)
-    both = [level for level in levels if None not in level]
-    assert all(abs(left.along - right.along) < 1e-6 for left, right in both)
+def test_an_anchor_outside_the_scan_or_of_no_vertebra_is_refused():
+    with pytest.raises(LaminaError, match="does not lie in the scan"):
+        located(whole_spine(), Known(anchor=Anchor("T12", (0.0, 0.0, 900.0))))
+    with pytest.raises(LaminaError, match="T13"):
+        located(whole_spine(), Known(anchor=Anchor("T13", (0.0, 0.0, -100.0))))
 
 
-def test_a_mirrored_scan_gives_mirrored_sides():
-    volume = grid()
-    points = np.delete(whole_spine(), [4, 21], axis=0)
-    mirrored = points * [1, -1, 1] + [0, 95, 0]
-    plain = localize(probability_of(points, volume), volume, straight_column(volume))
-    swapped = localize(probability_of(mirrored, volume), volume, straight_column(volume, 47.0))
-    assert set(swapped.laminae.positions()) == {
-        name[:-1] + {"L": "R", "R": "L"}[name[-1]] for name in plain.laminae.positions()
-    }
+def test_absent_vertebrae_are_marked_and_the_rest_is_named():
+    points, volume = part(1, 16)
+    result = located(points, Known(absent=("T1",)), volume=volume)
+    assert names_of(result) == [vertebra + side for vertebra in VERTEBRAE[1:] for side in "LR"]
+    assert result.laminae["T1L"].review is Review.absent
+
+
+def test_an_absent_lamina_is_not_suggested():
+    result = located(np.delete(whole_spine(), 9, axis=0), Known(absent=("T5R",)))
+    assert result.laminae["T5R"].review is Review.absent
+    assert result.laminae["T5R"].position is None
+    assert result.suggested == {}
+
+
+def test_an_absent_vertebra_that_does_not_exist_is_refused():
+    with pytest.raises(LaminaError, match="L6"):
+        located(whole_spine(), Known(absent=("L6",)))
+
+
+@pytest.mark.parametrize(("thoracic", "lumbar"), [(12, 4), (11, 5), (13, 5), (12, 6), (11, 4)])
+def test_other_numberings_are_named_by_their_count(thoracic, lumbar):
+    numbering = Numbering(thoracic, lumbar)
+    points = whole_spine(levels=len(numbering.vertebrae))
+    result = located(points, Known(numbering=numbering))
+    assert names_of(result) == list(numbering.slots)
+    assert located(points).laminae.is_provisional
+
+
+# Properties
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.sets(st.integers(0, 33), max_size=5))
+def test_a_mirrored_scan_gives_mirrored_names(missing):
+    points = np.delete(whole_spine(), sorted(missing), axis=0)
+    plain = located(points)
+    swapped = located(points * [1, -1, 1] + [0, 95, 0], column=straight_column(grid(), 47.0))
+    assert {opposite_of(name) for name in names_of(swapped)} == set(names_of(plain))
+    for name in names_of(plain):
+        assert np.allclose(
+            np.array(swapped.laminae[opposite_of(name)].position) * [-1, 1, 1] + [95, 0, 0],
+            plain.laminae[name].position,
+            atol=1e-3,
+        )
+        assert swapped.laminae[opposite_of(name)].confidence == pytest.approx(plain.laminae[name].confidence, abs=1e-3)
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    angles=st.tuples(*[st.floats(-180.0, 180.0)] * 3),
+    shift=st.tuples(*[st.floats(-500.0, 500.0)] * 3),
+    scale=st.floats(0.85, 1.15),
+)
+def test_a_moved_turned_or_scaled_scan_gives_the_same_names(angles, shift, scale):
+    from scipy.spatial.transform import Rotation
+
+    points = np.delete(whole_spine(spacing=20.0), [5, 22], axis=0)
+    plain = grid()
+    matrix = np.eye(4)
+    matrix[:3, :3] = scale * Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
+    matrix[:3, 3] = shift
+    turned = Volume(array=plain.array, matrix=matrix @ plain.matrix, axes="ARI", name="turned")
+    one, other = located(points), located(points, volume=turned, column=straight_column(turned))
+    assert names_of(other) == names_of(one) == [vertebra + side for vertebra in VERTEBRAE for side in "LR"]
+    for name in names_of(one):
+        before = np.append(one.laminae[name].position, 1.0)
+        assert np.allclose(other.laminae[name].position, (matrix @ before)[:3], atol=2.0)
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.randoms(use_true_random=False), st.sets(st.integers(0, 33), max_size=4))
+def test_the_order_of_the_candidates_does_not_matter(random, missing):
+    points = np.concatenate([np.delete(whole_spine(), sorted(missing), axis=0), [[147.0, 58.0, 20.0]]])
+    plain = located(points)
+    find = localization.find_candidates
+
+    def shuffled(*given, **options):
+        found = find(*given, **options)
+        random.shuffle(found)
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(localization, "find_candidates", shuffled)
+        again = located(points)
+    assert again.laminae == plain.laminae
+    assert again.notes == plain.notes
+    assert again.suggested == plain.suggested
+    assert [why for _, why in again.rejected] == [why for _, why in plain.rejected]
