@@ -385,7 +385,7 @@ def _notes(levels: Sequence[LevelMeasure], curves: Sequence[Curve]) -> tuple[str
     suggested = [level.vertebra for level in levels if level.is_suggested]
     if suggested:
         notes.append(
-            _("{names} hold suggested laminae, which were not seen and count less.").format(names=", ".join(suggested))
+            _("Laminae of {names} are suggested: they were not seen and count less.").format(names=", ".join(suggested))
         )
     ends = {levels[0].vertebra, levels[-1].vertebra}
     cut = [curve for curve in curves if ends & {curve.upper, curve.lower} and not ends <= {"T1", "L5"}]

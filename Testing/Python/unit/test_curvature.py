@@ -1,12 +1,22 @@
 """Curve angles: exact on made spines, symmetric, and as accurate on simulated ones as their interval says."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from LaminaLabelingLib.anatomy import VERTEBRAE
-from LaminaLabelingLib.curvature import Angle, measure, turning_points
+from LaminaLabelingLib.curvature import (
+    DETECTED_SD_MM,
+    MISPLACED_SD_MM,
+    POINT_SD_MM,
+    Angle,
+    _point_sd,
+    measure,
+    turning_points,
+)
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.laminae import Lamina, LaminaSet
 from LaminaLabelingLib.slope_fit import fit_slopes
@@ -158,7 +168,7 @@ def test_suggested_laminae_are_marked_and_count_less():
     suggested = measure(laminae.with_laminae([Lamina("T8R", tuple(positions["T8R"]), "unreviewed", "inferred", 0.2)]))
     assert suggested.level("T8").is_suggested
     assert suggested.level("T8").tilt.sd > seen.level("T8").tilt.sd
-    assert any("T8 hold suggested" in note for note in suggested.notes)
+    assert any("Laminae of T8 are suggested" in note for note in suggested.notes)
     truth = np.degrees(np.arctan(np.tan(np.radians(single_curve(30.0)[7]))))
     assert abs(suggested.level("T8").tilt.value - truth) < abs(seen.level("T8").tilt.value - truth)
 
@@ -193,6 +203,29 @@ def test_what_cannot_be_measured_is_a_sentence(change, words):
 )
 def test_turning_points_leave_small_waves_out(values, expected):
     assert turning_points(np.array(values, float), 10.0) == expected
+
+
+def test_the_error_of_a_point_goes_by_source_and_by_confidence_until_somebody_has_reviewed_it():
+    def sd(*state):
+        return _point_sd(Lamina("T8R", (0.0, 0.0, 0.0), *state), None)
+
+    assert sd("placed", "manual") == POINT_SD_MM
+    assert sd("placed", "detected", 0.1) == DETECTED_SD_MM
+    assert sd("unreviewed", "detected") == DETECTED_SD_MM
+    assert sd("unreviewed", "detected", 1.0) == pytest.approx(DETECTED_SD_MM)
+    # Half the variance is that of a point that is right, half that of one that is misplaced.
+    half = math.sqrt(0.5 * DETECTED_SD_MM**2 + 0.5 * MISPLACED_SD_MM**2)
+    assert sd("unreviewed", "detected", 0.5) == pytest.approx(half)
+    assert sd("placed", "inferred", 0.9) == pytest.approx(2.5 * DETECTED_SD_MM)
+    assert _point_sd(Lamina("T8R", (0.0, 0.0, 0.0), "unreviewed", "detected", 0.5), 1.0) == 1.0
+
+
+def test_a_doubtful_lamina_widens_the_interval():
+    positions = made_spine(single_curve(30.0))
+    sure = LaminaSet.from_positions(positions, review="unreviewed", source="detected", confidence=0.99)
+    changed = [Lamina(name, positions[name], "unreviewed", "detected", 0.4) for name in ("T5L", "T6R", "T11L", "T12R")]
+    doubtful = sure.with_laminae(changed)
+    assert measure(doubtful).curves[0].angle.sd > 1.05 * measure(sure).curves[0].angle.sd
 
 
 def test_the_interval_is_two_standard_deviations():

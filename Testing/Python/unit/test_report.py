@@ -161,7 +161,7 @@ def test_suggested_absent_and_missing_laminae_are_listed():
     text = said(Report(MIXED))
     assert "29 placed or confirmed by a person; 1 found by the program and not reviewed" in text
     assert "1 suggested, not seen: T8L; 2 not in the scan: L5; 1 missing: T1R." in text
-    assert "T8 hold suggested laminae" in text
+    assert "Laminae of T8 are suggested" in text
 
 
 def test_without_a_measurement_the_page_says_why_and_still_shows_the_scan():
