@@ -26,7 +26,7 @@ from .spine_fit import Slot, fit_spine
 # A guess that is less probable than this helps nobody.
 _LEAST_CONFIDENCE = 0.25
 # What an unreliable result may claim at most.
-_UNRELIABLE_CONFIDENCE = 0.5
+_UNRELIABLE_CONFIDENCE = 0.4
 # Logarithm of how much better the count must be than any other before levels are named by it.
 _CERTAIN = 3.0
 # From T1 to L5 the spacing nearly doubles (METHOD section 8): the last gaps are at least this much wider.

@@ -12,7 +12,9 @@ from folder_runs import ABOUT_ALL, FILES, command, events, everything, make_good
 
 from LaminaLabelingLib.case_sidecars import write_axes
 from LaminaLabelingLib.files import read_laminae
+from LaminaSegmentationLib import DEFAULT_MODEL
 from LaminaSegmentationLib.__main__ import main
+from LaminaSegmentationLib.models import load_model
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +169,7 @@ def test_the_page_begins_with_the_failures_and_says_what_it_is(run):
     assert page.rows[0][1][0] == "a<b>&broken [red].nrrd"
     assert "Laminae found in the folder “clinic <A>”" in page.text
     assert "Research use only" in page.text
-    assert "simulated-unet 2" in " ".join(page.text.split())
+    assert f"simulated-unet {load_model(DEFAULT_MODEL).card['version']}" in " ".join(page.text.split())
     assert "6 scans: 4 done, 2 failed" in page.text
 
 
