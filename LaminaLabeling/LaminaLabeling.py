@@ -268,6 +268,7 @@ class LaminaLabelingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if markupsNode is not None:
             try:
                 session.open(markupsNode, self._parameterNode.scan)
+                parts.decision_nodes.takeFromFolder(markupsNode)
                 parts.appearance.projectInCoronalViews(markupsNode)
                 parts.appearance.showOnly(markupsNode, session.scanNode)
             except LaminaError as error:  # any point list can be chosen: not a failure, but a sentence

@@ -80,7 +80,9 @@ class LaminaSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         settings = lambda: self._parameterNode  # noqa: E731 - the node changes with the scene
         self.segmentPanel = parts.SegmentPanel(self.ui, logic, settings)
         self.previewPanel = parts.PreviewPanel(self.ui.previewCollapsibleButton, logic, settings)
-        self.batchPanel = parts.BatchPanel(self.ui.batchCollapsibleButton, logic, settings)
+        self.batchPanel = parts.BatchPanel(
+            self.ui.batchCollapsibleButton, logic, settings, self.segmentPanel.showResult
+        )
         self.trainPanel = parts.TrainPanel(self.ui.trainCollapsibleButton, logic, self.segmentPanel.chooseModel)
         self.settingsPanel = parts.SettingsPanel(self.ui, logic, self.segmentPanel.chooseModel)
         self.panels = (self.segmentPanel, self.previewPanel, self.batchPanel, self.trainPanel, self.settingsPanel)
@@ -91,6 +93,7 @@ class LaminaSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
     def cleanup(self):
         for panel in self.panels:
             panel.cancel("")
+        self.segmentPanel.cleanup()
         self.previewPanel.cleanup()
         self.trainPanel.cleanup()
         self.setParameterNode(None)
@@ -98,10 +101,12 @@ class LaminaSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
 
     def enter(self):
         self.initializeParameterNode()
+        self.segmentPanel.decisions.update()
         self.settingsPanel.enter()
         self.trainPanel.enter()
 
     def exit(self):
+        self.segmentPanel.decisions.unmark()
         self.setParameterNode(None)  # what runs goes on
 
     def onSceneStartClose(self, caller, event):

@@ -3,7 +3,7 @@
 import slicer
 from slicer.i18n import tr as _
 
-from LaminaLabelingGui import appearance, scan_nodes
+from LaminaLabelingGui import appearance, decision_nodes, scan_nodes
 from LaminaLabelingLib.case_locks import CaseLockedError
 from LaminaLabelingLib.case_session import CaseSession
 from LaminaLabelingLib.cases import CaseFolder
@@ -182,6 +182,8 @@ class CaseWork:
                 _("The open case holds labels already: compare them with the result under Agreement, or close it.")
             )
         result = scan_nodes.carriedOver(from_node(markupsNode), markupsNode, session.listNode)
+        decisions = decision_nodes.decisionsOf(markupsNode)
+        decision_nodes.carryOver(decisions, session.listNode, scan_nodes.between(markupsNode, session.listNode))
         session.labeling.replace(result, _("result taken over"))
         markupsNode.SetDisplayVisibility(False)
 

@@ -49,6 +49,8 @@ class EditPanel:
 
     def _dress(self):
         self.ui.promptLabel.setStyleSheet("font-size: 24pt; font-weight: bold")
+        # Room for a reason: the buttons below stay where the mouse is while one goes from lamina to lamina.
+        self.ui.hintLabel.setMinimumHeight(2 * qt.QFontMetrics(self.ui.hintLabel.font).lineSpacing())
         self.ui.guideFrame.setFrameShape(qt.QFrame.StyledPanel)
         self.ui.problemLabel.setStyleSheet("color: #b00020")
         # No control of this panel keeps the keyboard, which belongs to the lamina.
@@ -350,7 +352,9 @@ class EditPanel:
                 return _("Absent.")
             return _("Not placed yet: the views show where it probably is.")
         confidence = "" if lamina.confidence is None else f" {lamina.confidence:.2f}"
-        return f"{sourceText(lamina).capitalize()}{confidence}, {reviewText(lamina)}."
+        state = f"{sourceText(lamina).capitalize()}{confidence}, {reviewText(lamina)}"
+        reason = session.reason(session.selected)
+        return _("{state}: {reason}.").format(state=state, reason=reason) if reason else f"{state}."
 
 
 def slotText(name):

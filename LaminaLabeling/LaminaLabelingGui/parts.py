@@ -17,6 +17,7 @@ __getattr__, later = lazyParts(
         "Shortcuts": "shortcuts",
         "onStartup": "startup",
         "appearance": "appearance",
+        "decision_nodes": "decision_nodes",
         "lists": "lists",
         "sample_data": "sample_data",
         "self_tests": "self_tests",

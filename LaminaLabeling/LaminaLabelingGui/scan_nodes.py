@@ -7,6 +7,7 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
+from LaminaLabelingGui import decision_nodes
 from LaminaLabelingLib import orientation
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.patient_axes import patient_transform
@@ -38,11 +39,16 @@ def moved(laminae, move):
     return laminae.with_laminae([replace(lamina, position=move(lamina.position)) for lamina in there])
 
 
+def between(source, target):
+    """Return the function from points of one node's own coordinates to those of another."""
+    return lambda point: pointFromWorld(target, pointToWorld(source, point))
+
+
 def carriedOver(laminae, source, target):
     """Return laminae of one node's coordinates in those of another: the same ones under the same transform."""
     if source.GetParentTransformNode() is target.GetParentTransformNode():
         return laminae
-    return moved(laminae, lambda point: pointFromWorld(target, pointToWorld(source, point)))
+    return moved(laminae, between(source, target))
 
 
 def ijkToRas(volumeNode):
@@ -150,7 +156,7 @@ def setAxes(volumeNode, code, companions=()):
     transformNode.SetAttribute(_AXES_ATTRIBUTE, code)
     move = slicer.util.vtkMatrixFromArray(matrix @ np.linalg.inv(before))
     for node in apart:
-        node.ApplyTransformMatrix(move)
+        decision_nodes.applyMatrix(node, move)
     for node in (volumeNode, *companions):
         if node is not None and node not in apart:
             node.SetAndObserveTransformNodeID(transformNode.GetID())

@@ -4,10 +4,11 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from LaminaLabelingGui import scan_nodes
+from LaminaLabelingGui import decision_nodes, scan_nodes
 from LaminaLabelingGui.panel_tools import ask, chooseKey, chosenKey, fillCombo
 from LaminaLabelingGui.views import SLAB_TYPES, slabText
 from LaminaLabelingLib.anatomy import Numbering
+from LaminaLabelingLib.decisions import read_decisions
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.labels_import import (
     MirroredLabelsError,
@@ -202,6 +203,9 @@ class ScanPanel:
             imported = self._imported(path)
             if imported is None:
                 return
+            listNode = self.session.listNode
+            move = scan_nodes.between(self.session.scanNode or listNode, listNode)
+            decision_nodes.carryOver(read_decisions(path), listNode, move)
             self.session.labeling.replace(self.session.fromScan(imported.laminae), _("import"))
             if imported.warnings:
                 slicer.util.warningDisplay("\n".join(imported.warnings), windowTitle=_("Lamina Labeling"))

@@ -8,10 +8,11 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
-from LaminaLabelingGui import appearance, scan_nodes
+from LaminaLabelingGui import appearance, decision_nodes, scan_nodes
 from LaminaLabelingGui.slot_actions import SlotActions
 from LaminaLabelingLib import guidance
 from LaminaLabelingLib.checks import check
+from LaminaLabelingLib.decisions import common_motion
 from LaminaLabelingLib.editing import Labeling, changed_laminae
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.laminae import LaminaSet, Review
@@ -57,6 +58,8 @@ class LabelingSession(SlotActions):
         self._writing = False
         self._untouched = False
         self._reviewed = None
+        self._decided = None
+        """What was decided about the list when it was read last."""
 
     # Opening and closing
 
@@ -127,6 +130,7 @@ class LabelingSession(SlotActions):
         return {"slot": self.selected, "order": self.order}
 
     def _onEdited(self):
+        self._decided = decision_nodes.decisionsOf(self.listNode)
         if self.isOpen and not self._untouched:
             with self._writingList():
                 to_node(self.laminae, self.listNode)
@@ -191,6 +195,7 @@ class LabelingSession(SlotActions):
             return
         changed = changed_laminae(self.laminae, now)
         if len(changed) > 1:  # a hardened transform, say: what is known about each lamina stays
+            self._moveDecisions(now)
             self.labeling.replace(now, _("list changed"))
             return
         for lamina in changed:
@@ -200,6 +205,13 @@ class LabelingSession(SlotActions):
                 self.labeling.mark_absent(lamina.name)
             else:
                 self.labeling.unset(lamina.name)
+        self._decided = decision_nodes.decisionsOf(self.listNode)
+
+    def _moveDecisions(self, now):
+        """Let what was decided about the list follow its laminae, unless whoever moved them has done so."""
+        isUnmoved = decision_nodes.decisionsOf(self.listNode) == self._decided
+        if isUnmoved and (move := common_motion(self.laminae, now)):
+            decision_nodes.carryOver(self._decided, self.listNode, move)
 
     # Coordinates
 
@@ -224,6 +236,13 @@ class LabelingSession(SlotActions):
         """Return where a lamina is in the world, None if it has no position."""
         lamina = self.laminae.get(name)
         return None if lamina is None else self.toWorld(lamina.position)
+
+    def reason(self, name):
+        """Return why a lamina is suggested where it is, until a person has decided; empty if nothing is known."""
+        lamina = self.laminae.get(name) if self.isOpen else None
+        if lamina is None or lamina.review is not Review.unreviewed:
+            return ""
+        return decision_nodes.decisionsOf(self.listNode).why(lamina)
 
     def placeOf(self, name):
         """Return where a slot is, or probably is, in the world; None if nothing is known about it."""

@@ -31,10 +31,13 @@ class BatchPanel:
     logic : LaminaSegmentationLogic
     settings : callable
         Returns the parameter node, None while there is none.
+    onOpened : callable
+        Called with the node of the laminae of a result that was opened, and what is told about it.
     """
 
-    def __init__(self, section, logic, settings):
+    def __init__(self, section, logic, settings, onOpened):
         self.logic, self.work, self._settings = logic, logic.batch, settings
+        self._onOpened = onOpened
         self.ui = ui = loadInto(section, "BatchPanel")
         self._current = ""
         self._timer = JobTimer(_("The folder of scans could not be finished."), self.onEnd, self.onFailure)
@@ -232,7 +235,9 @@ class BatchPanel:
         if not self.work.cases[row]["folder"]:
             return  # what is told below the table says why
         with slicer.util.tryWithErrorDisplay(_("The result could not be opened."), waitCursor=True):
-            self.logic.review(self.work.openCase(row))
+            markupsNode = self.work.openCase(row)
+            self._onOpened(markupsNode, _told(self.work.cases[row]))
+            self.logic.review(markupsNode)
 
     def showFiles(self, row):
         """Show the folder with the results of a scan."""

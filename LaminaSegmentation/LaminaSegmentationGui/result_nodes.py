@@ -6,7 +6,8 @@ from pathlib import Path
 import slicer
 from slicer.i18n import tr as _
 
-from LaminaLabelingGui import appearance, lists
+from LaminaLabelingGui import appearance, decision_nodes, lists
+from LaminaLabelingLib.decisions import Decisions
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.markups import curve_to_node, to_node
 from LaminaSegmentationGui import preview_nodes
@@ -17,7 +18,8 @@ def addResult(volumeNode, result, moved=None):
 
     A point list of the laminae, the spinous column as a curve, a segmentation and the region of interest as a box, all
     under the scan in the subject hierarchy. They are always new nodes: an earlier list may have been edited. Earlier
-    ones of this volume are hidden. The last two are not shown, as they would cover the scan.
+    ones of this volume are hidden. The last two are not shown, as they would cover the scan. The point list carries
+    why laminae are suggested and echoes were left out.
 
     Parameters
     ----------
@@ -32,11 +34,12 @@ def addResult(volumeNode, result, moved=None):
     laminae = _newNode("vtkMRMLMarkupsFiducialNode", _("{name} laminae").format(name=name))
     column = _newNode("vtkMRMLMarkupsCurveNode", _("{name} spinous column").format(name=name))
     to_node(result.laminae, laminae)
+    decision_nodes.setDecisions(laminae, Decisions.of(result.summary, result.laminae))
     curve_to_node(result.column, column)
     others = [node for node in (_region(name, result.summary.get("region")), segmentation) if node is not None]
     if moved is not None:
         for node in (laminae, column, *others):
-            node.ApplyTransformMatrix(slicer.util.vtkMatrixFromArray(moved))
+            decision_nodes.applyMatrix(node, slicer.util.vtkMatrixFromArray(moved))
     appearance.replaceOnScan(volumeNode, laminae, column, *others)
     appearance.style(laminae, column)
     lists.show(laminae, volumeNode)

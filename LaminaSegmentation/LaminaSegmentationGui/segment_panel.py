@@ -5,8 +5,10 @@ import time
 import slicer
 from slicer.i18n import tr as _
 
+from LaminaLabelingGui.lists import scanOf
 from LaminaLabelingGui.panel_tools import chooseKey, chosenKey, fillCombo
 from LaminaLabelingLib.errors import LaminaError
+from LaminaSegmentationGui.decisions_panel import DecisionsPanel
 from LaminaSegmentationGui.job_timer import JobTimer
 from LaminaSegmentationLib.worker import overall_fraction, seconds_left
 
@@ -25,6 +27,7 @@ class SegmentPanel:
     def __init__(self, ui, logic, settings):
         self.ui, self.logic, self._settings = ui, logic, settings
         self._result = None
+        self.decisions = DecisionsPanel(ui)
         self._chosenMeanwhile = ""
         self._started, self._stage = 0.0, ""
         self._timer = JobTimer(_("The laminae could not be found."), self.onEnd, self.onFailure)
@@ -115,6 +118,7 @@ class SegmentPanel:
         self.ui.progressBar.setFormat(self._stage)
         self.ui.progressBar.setValue(0)
         self.ui.resultLabel.setText("")
+        self.decisions.show(None)
         self.showRunning(True)
         self._timer.begin(
             lambda: self.logic.start(
@@ -144,8 +148,20 @@ class SegmentPanel:
 
     def onEnd(self, markupsNode):
         """Show what was found."""
+        self._show(markupsNode, self.logic.resultText)
+
+    def showResult(self, markupsNode, text):
+        """Show a result that was computed before and has been opened, unless another one is being computed."""
+        if self.logic.isRunning:
+            return
+        if (settings := self._settings()) and scanOf(markupsNode) is not None:
+            settings.inputVolume = scanOf(markupsNode)
+        self._show(markupsNode, text)
+
+    def _show(self, markupsNode, text):
         self._result = markupsNode
-        self.showIdle(self.logic.resultText)
+        self.decisions.show(markupsNode)
+        self.showIdle(text)
 
     def onFailure(self, sentence):
         """Leave the sentence of an error in the result line."""
@@ -163,6 +179,11 @@ class SegmentPanel:
     def forget(self):
         """Forget the result: its scene is closed."""
         self._result = None
+        self.decisions.show(None)
+
+    def cleanup(self):
+        """Forget the scene: the panel is taken away."""
+        self.decisions.cleanup()
 
     # Showing
 

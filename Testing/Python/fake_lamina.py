@@ -2,7 +2,8 @@
 
     fake_lamina.py MODE segment scan.nrrd -o result ...
 
-Modes: ``good`` finds all laminae at known positions; ``slow`` starts a child of its own, reports it and hangs;
+Modes: ``good`` finds all laminae at known positions; ``decided`` says besides why it suggests some and left echoes out;
+``unreliable`` says that its result is not; ``slow`` starts a child of its own, reports it and hangs;
 ``refuse`` reports a user's error; ``crash`` ends in a traceback; ``killed`` is killed; ``silent`` ends well without a
 result; ``chatty`` prints things that are no events.
 """
@@ -28,30 +29,48 @@ def emit(event, **fields):
     sys.stdout.flush()
 
 
-def known_positions(image):
+REASONS = {
+    "T7R": "a faint echo where its neighbors expect it",
+    "L2L": "no echo; placed by its partner and its neighbors",
+}
+LEFT_OUT = {"deeper than the laminae around it": (0.9, 0.5, 0.3), "on the midline": (0.5, 0.5, 0.8)}
+
+
+def place(image, fraction):
+    """Return a place inside of the scan, from a fraction of each of its axes, RAS mm."""
+    index = np.array(fraction) * (np.array(image.GetSize()) - 1)
+    return np.array(image.TransformContinuousIndexToPhysicalPoint(index.tolist())) * (-1, -1, 1)
+
+
+def known_positions(image, suggested=("T7R",)):
     """Return the laminae on a grid inside of the scan: two columns from the top down, RAS mm."""
-    size = np.array(image.GetSize())
     laminae = []
     for index, name in enumerate(SLOTS):
-        fraction = np.array([0.5, 0.4 if name.endswith("L") else 0.6, 0.95 - 0.9 * (index // 2) / 16])
-        lps = np.array(image.TransformContinuousIndexToPhysicalPoint((fraction * (size - 1)).tolist()))
-        source = Source.inferred if name == "T7R" else Source.detected
-        laminae.append(Lamina(name, lps * (-1, -1, 1), Review.unreviewed, source, 0.9))
+        point = place(image, (0.5, 0.4 if name.endswith("L") else 0.6, 0.95 - 0.9 * (index // 2) / 16))
+        source = Source.inferred if name in suggested else Source.detected
+        laminae.append(Lamina(name, point, Review.unreviewed, source, 0.9))
     return LaminaSet(laminae=laminae)
 
 
-def segment(scan, folder):
+def decisions(image):
+    """Return what the summary says of what was decided."""
+    rejected = [{"position_ras_mm": place(image, where).tolist(), "why": why} for why, where in LEFT_OUT.items()]
+    return {"suggested": REASONS, "rejected_candidates": rejected, "reliable": True}
+
+
+def segment(scan, folder, mode):
     image = SimpleITK.ReadImage(scan)
     emit("stage", stage="preprocess", text="Finding the spine")
     emit("progress", stage="preprocess", fraction=0.5)
     emit("warning", text="looks like a partial scan")
     emit("stage", stage="network", text="Finding the laminae")
-    laminae = known_positions(image)
+    laminae = known_positions(image, REASONS) if mode == "decided" else known_positions(image)
     Path(folder).mkdir()
     write_markups(laminae, Path(folder) / "laminae.mrk.json")
     middle = [(np.array(left) + right) / 2 for left, right in laminae.complete_pairs().values()]
     write_curve(np.array(middle), Path(folder) / "spinous_column.mrk.json")
-    emit("result", found=34)
+    said = {"decided": decisions(image), "unreliable": {"reliable": False}}
+    emit("result", found=34, **said.get(mode, {}))
 
 
 def main():
@@ -72,7 +91,7 @@ def main():
     if mode == "chatty":
         sys.stdout.write("Loading plugins...\n[1, 2]\n\n")
     if mode != "silent":
-        segment(scan, folder)
+        segment(scan, folder, mode)
 
 
 if __name__ == "__main__":
