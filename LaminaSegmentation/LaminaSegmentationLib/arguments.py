@@ -94,6 +94,11 @@ def parser() -> argparse.ArgumentParser:
     )
     segment.add_argument("--threads", type=int, default=None, help="CPU threads of the network; all when left out")
     segment.add_argument(
+        "--low-memory",
+        action="store_true",
+        help="run the network part by part: about half of the memory, half as much time again, the same result",
+    )
+    segment.add_argument(
         "--resume", action="store_true", help="of a folder: go on with an earlier run, leaving out what it has done"
     )
     segment.add_argument(

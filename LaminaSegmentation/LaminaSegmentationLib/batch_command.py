@@ -68,7 +68,7 @@ def segment_folder(arguments: argparse.Namespace, console: Console) -> dict:
         _require_earlier_run(output, arguments.force)
     with output_folder(output, arguments.force or arguments.resume):
         remove_leftovers(output)
-        engine = create_engine(model, arguments.engine, arguments.threads)
+        engine = create_engine(model, arguments.engine, arguments.threads, arguments.low_memory)
         batch = _Batch(scans, output, model, engine, arguments, console)
         batch.run()
     counts = count(batch.rows)

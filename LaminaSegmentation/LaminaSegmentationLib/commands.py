@@ -247,6 +247,7 @@ def run_segment(arguments: argparse.Namespace, console: Console) -> dict:
                 threads=arguments.threads,
                 corrections=corrections,
                 known=known,
+                low_memory=arguments.low_memory,
             )
             summary = summarize(volume, result, model)
             with staged(folder, arguments.force) as temporary:

@@ -21,6 +21,7 @@ import numpy as np
 from LaminaLabelingLib.errors import LaminaError
 
 from .keras_backend import set_backend
+from .tiling import TILE_ROWS, by_tiles
 
 if TYPE_CHECKING:
     from .models import ModelBundle
@@ -42,10 +43,13 @@ class Engine(ABC):
     ----------
     shape : tuple of three int
         Voxels of the grid along SI, LR and PA.
+    low_memory : bool
+        Run the network on one part of the grid after the other, see `tiling`.
     """
 
-    def __init__(self, shape: tuple[int, int, int]) -> None:
+    def __init__(self, shape: tuple[int, int, int], low_memory: bool = False) -> None:
         self.shape = shape
+        self.rows = min(TILE_ROWS, shape[0]) if low_memory else shape[0]
 
     @property
     @abstractmethod
@@ -75,18 +79,19 @@ class Engine(ABC):
             raise LaminaError(f"This model takes a grid of {wanted} voxels, not {given}: prepare the scan for it.")
         batch = np.ascontiguousarray(grid, np.float32)[None, ..., None]
         # A copy: some engines hand out a view of memory that their next run overwrites.
-        return np.array(self._run(batch), np.float32).reshape(self.shape)
+        result = self._run(batch) if self.rows == self.shape[0] else by_tiles(self._run, batch, self.rows)
+        return np.array(result, np.float32).reshape(self.shape)
 
     @abstractmethod
     def _run(self, batch: np.ndarray) -> np.ndarray:
-        """Map (1, SI, LR, PA, 1) to the probability of the same shape."""
+        """Map (1, rows, LR, PA, 1) to the probability of the same shape."""
 
 
 class OpenVinoEngine(Engine):
     """OpenVINO on the CPU."""
 
-    def __init__(self, bundle: ModelBundle, threads: int | None = None) -> None:
-        super().__init__(bundle.grid_shape)
+    def __init__(self, bundle: ModelBundle, threads: int | None = None, low_memory: bool = False) -> None:
+        super().__init__(bundle.grid_shape, low_memory)
         import openvino
 
         # CPUs with bfloat16 would use it unasked, and the result would depend on the machine.
@@ -94,7 +99,11 @@ class OpenVinoEngine(Engine):
         if threads is not None:
             settings["INFERENCE_NUM_THREADS"] = threads
         try:
-            self._model = openvino.Core().compile_model(bundle.graph, "CPU", settings)
+            core = openvino.Core()
+            graph = core.read_model(bundle.graph)
+            if low_memory:
+                graph.reshape([1, self.rows, *self.shape[1:], 1])
+            self._model = core.compile_model(graph, "CPU", settings)
         except RuntimeError as error:
             raise LaminaError(
                 f'OpenVINO {_short(openvino.__version__)} cannot load the model "{bundle.name}": update it with '
@@ -115,8 +124,8 @@ class OpenVinoEngine(Engine):
 class TensorFlowEngine(Engine):
     """Keras on TensorFlow, on a GPU if TensorFlow sees one."""
 
-    def __init__(self, bundle: ModelBundle, threads: int | None = None) -> None:
-        super().__init__(bundle.grid_shape)
+    def __init__(self, bundle: ModelBundle, threads: int | None = None, low_memory: bool = False) -> None:
+        super().__init__(bundle.grid_shape, low_memory)
         # Its notes on instruction sets and missing CUDA libraries say nothing to a clinician.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         set_backend("tensorflow")
@@ -127,7 +136,7 @@ class TensorFlowEngine(Engine):
         if threads is not None:
             _limit_threads(tensorflow, threads)
         self._threads = tensorflow.config.threading.get_intra_op_parallelism_threads() or os.cpu_count() or 1
-        model = bundle.build()
+        model = bundle.build(self.rows)
         # XLA, which Keras would turn on by itself on a GPU, is 3 to 10 times slower on a CPU, and for a single scan
         # its compilation takes longer than it saves.
         self._function = tensorflow.function(lambda batch: model(batch, training=False), jit_compile=False)
@@ -141,7 +150,9 @@ class TensorFlowEngine(Engine):
         return self._function(batch).numpy()
 
 
-def create_engine(bundle: ModelBundle, name: str = "auto", threads: int | None = None) -> Engine:
+def create_engine(
+    bundle: ModelBundle, name: str = "auto", threads: int | None = None, low_memory: bool = False
+) -> Engine:
     """Make a network ready to run.
 
     Parameters
@@ -153,6 +164,8 @@ def create_engine(bundle: ModelBundle, name: str = "auto", threads: int | None =
         the CPU. Where TensorFlow turns out not to see the GPU (on Windows it never does), OpenVINO is taken after all.
     threads : int, optional
         CPU threads; None leaves the number to the engine.
+    low_memory : bool
+        Run the network part by part: about half of the memory, half as much time again, the same result.
 
     Returns
     -------
@@ -161,10 +174,15 @@ def create_engine(bundle: ModelBundle, name: str = "auto", threads: int | None =
     Raises
     ------
     LaminaError
-        If there is no such engine, it is not installed, or it cannot load the model.
+        If there is no such engine, it is not installed, or it cannot load the model or run it part by part.
     """
+    if low_memory and bundle.normalization != "batch":
+        raise LaminaError(
+            f'The model "{bundle.name}" normalizes over the whole grid, so it cannot be run part by part: leave '
+            "--low-memory out."
+        )
     kinds = {"openvino": OpenVinoEngine, "tensorflow": TensorFlowEngine}
-    engine = kinds[check_engine(name, threads)](bundle, threads)
+    engine = kinds[check_engine(name, threads)](bundle, threads, low_memory)
     logger.info("The network runs with %s.", engine.description)
     return engine
 

@@ -81,6 +81,7 @@ def segment(
     threads: int | None = None,
     corrections: Corrections | None = None,
     known: Known | None = None,
+    low_memory: bool = False,
 ) -> Segmentation:
     """Find the laminae in a scan.
 
@@ -101,6 +102,8 @@ def segment(
         What a person has put right in the preprocessing of this scan.
     known : Known, optional
         What a person knows of the vertebrae.
+    low_memory : bool
+        Run the network part by part, see `engines.create_engine`; an engine made before is as it is.
 
     Returns
     -------
@@ -120,7 +123,7 @@ def segment(
     with stopwatch.stage("preprocess"):
         prepared = prepare(volume, options_of(model), progress.fraction, corrections)
     with stopwatch.stage("network"):
-        runner = _engine(engine, model, threads)
+        runner = _engine(engine, model, threads, low_memory)
         probability = runner.predict(prepared.grid.array)
     with stopwatch.stage("localization"):
         found = localize(
@@ -149,12 +152,12 @@ def options_of(model: ModelBundle) -> Options:
     return Options(**known, shape=tuple(model.card["input"]["grid"]))
 
 
-def _engine(engine: str | Engine, model: ModelBundle, threads: int | None):
+def _engine(engine: str | Engine, model: ModelBundle, threads: int | None, low_memory: bool):
     if not isinstance(engine, str):
         return engine
     from .engines import create_engine
 
-    return create_engine(model, engine, threads=threads)
+    return create_engine(model, engine, threads=threads, low_memory=low_memory)
 
 
 def describe(laminae: LaminaSet) -> str:

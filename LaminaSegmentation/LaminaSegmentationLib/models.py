@@ -75,6 +75,11 @@ class ModelBundle:
         return tuple(self.card["input"]["grid"])
 
     @property
+    def normalization(self) -> str:
+        """Layer after each convolution: batch, instance or group."""
+        return _normalization(self.card["architecture"])
+
+    @property
     def weights(self) -> Path:
         """File of the weights, for Keras."""
         return self.folder / WEIGHTS
@@ -116,11 +121,11 @@ class ModelBundle:
                     f'The file "{name}" of the model "{self.name}" is not the one its card lists: {_DAMAGED}.'
                 )
 
-    def build(self) -> keras.Model:
-        """Build the Keras model for the whole grid, in float32, with its weights."""
+    def build(self, rows: int | None = None) -> keras.Model:
+        """Build the Keras model in float32 with its weights, for the whole grid or for ``rows`` of its axis 0."""
         from .checkpoints import load_weights
 
-        model = _build(self.card)
+        model = _build(self.card, rows)
         load_weights(model, self.weights)
         return model
 
@@ -350,9 +355,10 @@ def _export(folder: Path, card: Mapping[str, Any]) -> None:
         )
 
 
-def _build(card: Mapping[str, Any]) -> keras.Model:
+def _build(card: Mapping[str, Any], rows: int | None = None) -> keras.Model:
     architecture = card["architecture"]
-    shape = (*card["input"]["grid"], 1)
+    grid = card["input"]["grid"]
+    shape = (rows or grid[0], *grid[1:], 1)
     return build_unet(
         architecture["width"], shape, preset=architecture["preset"], normalization=_normalization(architecture)
     )

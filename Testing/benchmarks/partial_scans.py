@@ -2,8 +2,8 @@
 
     python Testing/benchmarks/partial_scans.py --scans 50 [--style clinic] [--json FILE]
 
-Simulated scans, cut between two vertebrae above and below at random, so that 8 to 16 levels are left; a truth inside the
-cut counts. Reports found, missed and false laminae, and how many scans were named, which should be none.
+Simulated scans, cut between two vertebrae above and below at random, so that 8 to 16 levels are left; a truth inside
+the cut counts. Reports found, missed and false laminae, and how many scans were named, which should be none.
 """
 
 from __future__ import annotations
