@@ -149,7 +149,7 @@ def test_suggested_laminae_are_marked(user):
     user.put(laminae)
     assert user.rows()[0][3] == "L4*"
     assert "suggested" in user.ui.curveTable.item(0, 3).toolTip()
-    assert "L4 hold" in user.ui.curveNotesLabel.text
+    assert "Laminae of L4 are" in user.ui.curveNotesLabel.text
     assert "L4*" in user.texts()
     user.click_slot("L4L")
     user.press(user.ui.acceptButton)
