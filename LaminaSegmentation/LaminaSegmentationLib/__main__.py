@@ -85,6 +85,8 @@ def _action(options) -> tuple[str, str]:
         if options.anchor or options.absent or options.vertebrae != "12,5":
             raise LaminaError("--vertebrae, --anchor and --absent are those of one scan; give the scan, not a folder.")
         return _OF_FOLDERS[options.command]
+    if options.command == "segment" and options.scheduler:
+        raise LaminaError("--scheduler is for a folder of scans; give the folder, not one scan.")
     return _ACTIONS[options.command]
 
 

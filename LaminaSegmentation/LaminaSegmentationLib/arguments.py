@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from . import DEFAULT_MODEL, __version__
+from .scale_arguments import add_scheduler
 
 _EPILOG = """examples:
   lamina demo -o demo                               see it work on a simulated scan
@@ -115,6 +116,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAMES",
         help="vertebrae or laminae that the scan does not show or the patient does not have, such as T1,L5R",
     )
+    add_scheduler(segment, "scans of a folder")
     output(segment, "folder for the results")
 
     preprocess = command(
@@ -329,6 +331,7 @@ def parser() -> argparse.ArgumentParser:
         "significant, and write Table I beside the paper's. The same command goes on where it was ended.",
     )
     _experiment_arguments(experiment)
+    add_scheduler(experiment, "trainings")
     output(experiment, "folder of the experiment; one that is not finished is gone on with")
     return root
 

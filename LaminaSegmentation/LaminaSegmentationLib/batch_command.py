@@ -8,8 +8,9 @@ import gc
 import logging
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,8 +69,13 @@ def segment_folder(arguments: argparse.Namespace, console: Console) -> dict:
         _require_earlier_run(output, arguments.force)
     with output_folder(output, arguments.force or arguments.resume):
         remove_leftovers(output)
-        engine = create_engine(model, arguments.engine, arguments.threads, arguments.low_memory)
-        batch = _Batch(scans, output, model, engine, arguments, console)
+        if arguments.scheduler:
+            from .batch_cluster import ClusterBatch
+
+            batch: Batch = ClusterBatch(scans, output, model, arguments, console)
+        else:
+            engine = create_engine(model, arguments.engine, arguments.threads, arguments.low_memory)
+            batch = Batch(scans, output, model, engine, arguments, console)
         batch.run()
     counts = count(batch.rows)
     console.table(counts_text(batch.rows), _table_rows(batch))
@@ -88,7 +94,100 @@ def _require_earlier_run(output: Path, force: bool) -> None:
         )
 
 
-class _Batch:
+@dataclass(frozen=True)
+class Manner:
+    """How the scans of a folder are treated.
+
+    Attributes
+    ----------
+    model : ModelBundle
+    axes : str
+        ``--axes``.
+    steps, crop_segmentation : bool
+        As the options of ``lamina segment``.
+    """
+
+    model: ModelBundle
+    axes: str
+    steps: bool
+    crop_segmentation: bool
+
+    def treatment(self, axes: str) -> dict[str, Any]:
+        """Return what a result depends on beside the scan; not the engine, since all give the same."""
+        card = self.model.card
+        return {
+            "software": __version__,
+            "model": self.model.name,
+            "version": card.get("version"),
+            "weights": card.get("files", {}).get(self.model.weights.name, {}).get("sha256", ""),
+            "axes": axes,
+            "steps": self.steps,
+            "crop_segmentation": self.crop_segmentation,
+        }
+
+
+def segment_into(
+    room: Callable[[], AbstractContextManager[Path]], scan: Scan, manner: Manner, engine: Engine, progress: Progress
+) -> dict[str, Any]:
+    """Find the laminae of one scan of a folder and write its files.
+
+    Parameters
+    ----------
+    room : callable
+        Gives the folder to write into, as a context; asked only when there is something to write.
+    scan : Scan
+    manner : Manner
+    engine : Engine
+    progress : Progress
+
+    Returns
+    -------
+    dict
+        The content of its ``summary.json``.
+    """
+    source = identity_of(scan.path)
+    axes, origin = scan.axes(manner.axes)
+    stopwatch = Stopwatch(progress)
+    with stopwatch.stage("read"):
+        volume = read_volume(scan.path, axes)
+    result = segment(volume, manner.model, engine, stopwatch=stopwatch)
+    summary = {
+        **summarize(volume, result, manner.model),
+        "levels": _levels(result.laminae),
+        "doubtful": doubtful(result.laminae),
+        "axes_from": origin,
+        "source": source,
+        "treatment": manner.treatment(axes),
+    }
+    with room() as folder:
+        with stopwatch.stage("write"):
+            files = write_results(volume, result, folder, crop_segmentation=manner.crop_segmentation)
+            if manner.steps:
+                from .pictures import draw_steps
+
+                files["steps"] = "preprocessing.png"
+                draw_steps(volume, result.prepared, folder / files["steps"])
+        summary[LABELS_DIGEST] = content_hash(folder / LABELS)
+        finish_summary(summary, stopwatch, files, folder)
+    return summary
+
+
+def reason_of(problem: Exception) -> str:
+    """Say in a sentence why the laminae of a scan could not be found."""
+    if isinstance(problem, LaminaError):
+        return str(problem)
+    if isinstance(problem, MemoryError):
+        return "There is not enough memory; close other programs, or resample the scan to larger voxels."
+    if isinstance(problem, OSError):
+        return f"A file could not be read or written: {problem.strerror or problem}."
+    logging.getLogger(__name__).info("Traceback of the unexpected error:", exc_info=problem)
+    return (
+        f"An unexpected error occurred ({type(problem).__name__}: {problem}); please report it with what --verbose "
+        "prints."
+    )
+
+
+class Batch:
     """One run through the scans of a folder.
 
     Attributes
@@ -104,14 +203,13 @@ class _Batch:
         scans: Sequence[Scan],
         output: Path,
         model: ModelBundle,
-        engine: Engine,
+        engine: Engine | None,
         arguments: argparse.Namespace,
         console: Console,
     ):
-        self._scans, self._output, self._model, self._engine = scans, output, model, engine
-        self._axes, self._resume = arguments.axes, arguments.resume
-        self._steps, self._crop = arguments.steps, arguments.crop_segmentation
-        self._console = console
+        self._scans, self._output, self._engine = scans, output, engine
+        self._manner = Manner(model, arguments.axes, arguments.steps, arguments.crop_segmentation)
+        self._resume, self._console = arguments.resume, console
         self.rows = [Row(scan.path.name) for scan in scans]
         self.files: dict[str, str] = {}
         self._seconds: list[float] = []
@@ -123,17 +221,21 @@ class _Batch:
                 self._take_over(index)
         self._write()
         with self._console.bar():
-            for index, row in enumerate(self.rows):
-                if row.state != SKIPPED:
-                    self._do(index)
-                    self._write()
+            self._do_all([index for index, row in enumerate(self.rows) if row.state != SKIPPED])
+
+    def _do_all(self, indices: Sequence[int]) -> None:
+        """Do these scans; the file about all of them is written after each."""
+        for index in indices:
+            self._do(index)
+            self._write()
 
     def _take_over(self, index: int) -> None:
         """Take the result of an earlier run, if it is complete and was made in the same way from the same file."""
         scan = self._scans[index]
         try:
-            axes, _origin = scan.axes(self._axes)
-            summary = finished_before(self._output / scan.name, identity_of(scan.path), self._treatment(axes))
+            axes, _origin = scan.axes(self._manner.axes)
+            treatment = self._manner.treatment(axes)
+            summary = finished_before(self._output / scan.name, identity_of(scan.path), treatment)
             if summary is not None:
                 self.rows[index] = Row.of_summary(scan.path.name, SKIPPED, scan.name, summary)
                 self._tell(index)
@@ -143,87 +245,52 @@ class _Batch:
     def _do(self, index: int) -> None:
         """Find the laminae of one scan, or say why not."""
         scan, started = self._scans[index], time.monotonic()
-        self.rows[index] = replace(self.rows[index], state=RUNNING)
-        self._tell(index)
-        error = ""
+        self._begin(index)
         try:
-            if kept := keep_edited(self._output / scan.name):
-                self._console.warning(
-                    f"{scan.path.name}: its point list had been edited; the edited one is kept as {scan.name}/{kept}."
-                )
-            self.rows[index] = self._segment(scan, index)
-            self._seconds.append(time.monotonic() - started)
-        except LaminaError as problem:
-            error = str(problem)
-        except MemoryError:
-            error = "There is not enough memory; close other programs, or resample the scan to larger voxels."
-        except OSError as problem:
-            error = f"A file could not be read or written: {problem.strerror or problem}."
-        except Exception as problem:
-            logging.getLogger(__name__).info("Traceback of the unexpected error:", exc_info=True)
-            error = (
-                f"An unexpected error occurred ({type(problem).__name__}: {problem}); please report it with what "
-                "--verbose prints."
+            self._keep_edited(scan)
+            progress = _ScanProgress(self, index)
+            summary = segment_into(
+                lambda: staged_result(self._output, scan.name), scan, self._manner, self._engine, progress
             )
-        if error:
-            # An earlier result of the same name must not be taken for one of this run.
-            try:
-                remove_result(self._output / scan.name)
-            except OSError as problem:
-                error += f" Its earlier result could not be removed ({problem.strerror or problem})."
-            seconds = round(time.monotonic() - started, 1)
-            self.rows[index] = Row(scan.path.name, FAILED, error=error, seconds=seconds)
+            self.rows[index] = Row.of_summary(scan.path.name, DONE, scan.name, summary)
+            self._seconds.append(time.monotonic() - started)
+        except Exception as problem:
+            self._fail(index, reason_of(problem), time.monotonic() - started)
         gc.collect()  # a scan is large, and what holds it may hold itself
         self._tell(index)
 
-    def _segment(self, scan: Scan, index: int) -> Row:
-        source = identity_of(scan.path)
-        axes, origin = scan.axes(self._axes)
-        stopwatch = Stopwatch(_ScanProgress(self, index))
-        with stopwatch.stage("read"):
-            volume = read_volume(scan.path, axes)
-        result = segment(volume, self._model, self._engine, stopwatch=stopwatch)
-        summary = {
-            **summarize(volume, result, self._model),
-            "levels": _levels(result.laminae),
-            "doubtful": doubtful(result.laminae),
-            "axes_from": origin,
-            "source": source,
-            "treatment": self._treatment(axes),
-        }
-        with staged_result(self._output, scan.name) as temporary:
-            with stopwatch.stage("write"):
-                files = write_results(volume, result, temporary, crop_segmentation=self._crop)
-                if self._steps:
-                    from .pictures import draw_steps
+    def _begin(self, index: int) -> None:
+        self.rows[index] = replace(self.rows[index], state=RUNNING)
+        self._tell(index)
 
-                    files["steps"] = "preprocessing.png"
-                    draw_steps(volume, result.prepared, temporary / files["steps"])
-            summary[LABELS_DIGEST] = content_hash(temporary / LABELS)
-            finish_summary(summary, stopwatch, files, temporary)
-        return Row.of_summary(scan.path.name, DONE, scan.name, summary)
+    def _keep_edited(self, scan: Scan) -> None:
+        if kept := keep_edited(self._output / scan.name):
+            self._console.warning(
+                f"{scan.path.name}: its point list had been edited; the edited one is kept as {scan.name}/{kept}."
+            )
 
-    def _treatment(self, axes: str) -> dict[str, Any]:
-        """Return what a result depends on beside the scan; not the engine, since all give the same."""
-        return {
-            "software": __version__,
-            "model": self._model.name,
-            "version": self._model.card.get("version"),
-            "weights": self._model.card.get("files", {}).get(self._model.weights.name, {}).get("sha256", ""),
-            "axes": axes,
-            "steps": self._steps,
-            "crop_segmentation": self._crop,
-        }
+    def _fail(self, index: int, error: str, seconds: float | None) -> None:
+        """Say why a scan failed. An earlier result of the same name must not be taken for one of this run."""
+        scan = self._scans[index]
+        try:
+            remove_result(self._output / scan.name)
+        except OSError as problem:
+            error += f" Its earlier result could not be removed ({problem.strerror or problem})."
+        rounded = None if seconds is None else round(seconds, 1)
+        self.rows[index] = Row(scan.path.name, FAILED, error=error, seconds=rounded)
 
     def _write(self) -> None:
         about = {
             "name": self._scans[0].path.parent.name,
             "software": f"LaminaUltrasound {__version__}",
-            "model": {"name": self._model.name, "version": self._model.card.get("version")},
-            "engine": self._engine.description,
+            "model": {"name": self._manner.model.name, "version": self._manner.model.card.get("version")},
+            "engine": self._engine_text(),
             "date": datetime.datetime.now().isoformat(" ", timespec="minutes"),
         }
         self.files = write_reports(self.rows, about, self._output)
+
+    def _engine_text(self) -> str:
+        return self._engine.description
 
     # Telling
 
@@ -272,7 +339,7 @@ class _Batch:
 class _ScanProgress(Progress):
     """Tells of one scan as a part of the whole run: machines the fraction of all, people the stage."""
 
-    def __init__(self, batch: _Batch, index: int):
+    def __init__(self, batch: Batch, index: int):
         self._batch, self._index = batch, index
         self._stage = ""
 
@@ -314,7 +381,7 @@ def _lines(index: int, total: int, row: Row) -> Iterator[str]:
     yield from (f"    Note: {text}" for text in row.warnings)
 
 
-def _table_rows(batch: _Batch) -> list[tuple[str, str]]:
+def _table_rows(batch: Batch) -> list[tuple[str, str]]:
     rows = [(f"Failed: {row.scan}", row.error) for row in batch.rows if row.state == FAILED]
     found = [row for row in batch.rows if row.has_result]
     if found:

@@ -177,6 +177,56 @@ def finished_before(folder: Path, source: Mapping, treatment: Mapping) -> dict[s
 
 
 @contextmanager
+def staging_room(output: Path) -> Iterator[Path]:
+    """Give a hidden folder among the results for those of other processes, and remove it with all that is left in it.
+
+    It is named like the temporary folders of this process, so that another run removes what a kill leaves.
+    """
+    room = output / f".partial-{os.getpid()}-{secrets.token_hex(6)}"
+    room.mkdir()
+    try:
+        yield room
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
+
+
+@contextmanager
+def staged_folder(room: Path, made: list[Path]) -> Iterator[Path]:
+    """Make a folder of its own in a `staging_room`, note it in ``made``, and remove it if the block fails."""
+    folder = room / secrets.token_hex(6)
+    made.append(folder)
+    try:
+        folder.mkdir()
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def put_in_place(staged: Path, target: Path) -> None:
+    """Make a complete folder of results that of its scan.
+
+    Raises
+    ------
+    LaminaError
+        If it cannot be written.
+    """
+    try:
+        _put_in_place(staged, target)
+    except OSError as error:
+        raise LaminaError(_not_written(target, error)) from error
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def _not_written(target: Path, error: OSError) -> str:
+    return (
+        f"The results cannot be written to '{target.name}' ({error.strerror or error}); check its space and "
+        "permissions."
+    )
+
+
+@contextmanager
 def staged_result(output: Path, name: str) -> Iterator[Path]:
     """Give a temporary folder that becomes the folder of a scan when the block ends well, else vanishes.
 
@@ -191,10 +241,7 @@ def staged_result(output: Path, name: str) -> Iterator[Path]:
         yield temporary
         _put_in_place(temporary, output / name)
     except OSError as error:
-        raise LaminaError(
-            f"The results cannot be written to '{output.name}' ({error.strerror or error}); check its space and "
-            "permissions."
-        ) from error
+        raise LaminaError(_not_written(output, error)) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

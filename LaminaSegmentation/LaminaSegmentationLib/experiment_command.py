@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 import importlib.util
 import json
-import os
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from LaminaLabelingLib.errors import LaminaError
 
@@ -34,10 +30,13 @@ from .experiment import (
     parse_seeds,
     runs_of,
 )
+from .experiment_cluster import check_scheduler, pool_of
 from .experiment_data import dataset_data, make_cases, missing_cases, simulated_data
 from .experiment_pool import Pool, TrainingFailed
+from .folder_lock import LOCK, try_lock
 from .network import GRID_SHAPE, get_preset
 from .samples import Augmentation
+from .shown_trainings import ShownTrainings
 
 FULL = {
     "scans": 70,
@@ -80,14 +79,15 @@ def experiment(arguments: argparse.Namespace, console: Console) -> dict:
     publish = _arm_to_publish(arguments, arms)
     check_range("--jobs", arguments.jobs, 1, 64)
     check_range("--workers", arguments.workers, 1, 256)
+    check_scheduler(arguments)
     if settings.miniature:
         console.warning(SAID_OF_A_MINIATURE)
-    _enter(folder, settings, arguments.force)
+    enter(folder, settings, arguments.force)
     with only_one(folder.path):
         record = Record(folder, settings, arms, seeds)
         record.write()
         try:
-            in_time = _prepare(folder, settings, arguments, console, deadline)
+            in_time = prepare_cases(folder, settings, arguments, console, deadline)
             if in_time:
                 in_time = _train(folder, arms, seeds, arguments, console, deadline, record)
         except KeyboardInterrupt:
@@ -150,12 +150,12 @@ def read_settings(arguments: argparse.Namespace, folder: Folder) -> Settings:
         steps=scale["steps"],
         crop_rows=scale["crop_rows"],
         learning_rate=scale["learning_rate"],
-        precision=arguments.precision or _precision(folder),
+        precision=arguments.precision or precision_of(folder),
         miniature=arguments.miniature,
     )
 
 
-def _precision(folder: Folder) -> str:
+def precision_of(folder: Folder) -> str:
     """Keep an experiment's precision, so that it can be gone on with on another machine; else what suits this one."""
     kept = folder.read()
     if kept:
@@ -179,7 +179,7 @@ def _arm_to_publish(arguments: argparse.Namespace, arms: Sequence[Arm]) -> Arm |
     return ARMS[arguments.publish]
 
 
-def _enter(folder: Folder, settings: Settings, force: bool) -> None:
+def enter(folder: Folder, settings: Settings, force: bool) -> None:
     """Make the folder, or go on with the experiment in it."""
     if not folder.summary.exists():
         require_output(folder.path, force)
@@ -197,24 +197,17 @@ def _enter(folder: Folder, settings: Settings, force: bool) -> None:
 @contextmanager
 def only_one(path: Path) -> Iterator[None]:
     """Keep a second command out of the folder while the block runs; a lock that dies with its process."""
-    with open(path / ".lock", "a+") as lock:
+    with open(path / LOCK, "a+") as file:
         try:
-            if os.name == "nt":
-                import msvcrt
-
-                msvcrt.locking(lock.fileno(), msvcrt.LK_NBLCK, 1)
-            else:
-                import fcntl
-
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            free = try_lock(file)
         except OSError:
-            raise LaminaError(
-                f"Another command is at work on the experiment in '{path}': wait for its end, or choose another folder."
-            ) from None
+            free = False
+        if not free:
+            raise LaminaError(f"Another command is at work in '{path}': wait for its end, or choose another folder.")
         yield
 
 
-def _prepare(
+def prepare_cases(
     folder: Folder, settings: Settings, arguments: argparse.Namespace, console: Console, deadline: float | None
 ) -> bool:
     """Make the scans that are missing; False when the time was up before the last."""
@@ -251,8 +244,8 @@ def _train(
     if not jobs:
         return True
     console.emit("stage", stage="training", text=f"Training {len(jobs)} networks")
-    shown = _Shown(console, len(jobs), arguments.jobs)
-    with Pool(folder, min(arguments.jobs, len(jobs))) as pool:
+    with pool_of(arguments, folder, min(arguments.jobs, len(jobs)), console) as pool:
+        shown = ShownTrainings(console, len(jobs), pool.places)
         try:
             for event in pool.run(jobs, deadline):
                 shown.show(event)
@@ -261,60 +254,6 @@ def _train(
         except TrainingFailed as failed:
             raise LaminaError(f"{failed} What is finished is kept; the same command goes on.") from failed
         return pool.completed
-
-
-class _Shown:
-    """Progress of all trainings on the console."""
-
-    def __init__(self, console: Console, total: int, jobs: int) -> None:
-        self.console, self.total, self.jobs = console, total, jobs
-        self.finished = 0
-        self.shares: dict[str, float] = {}
-        self.left: dict[str, float] = {}
-        self.whole: float | None = None
-        self.reported = 0.0
-
-    def show(self, event: Mapping[str, Any]) -> None:
-        run = event["run"]
-        if event["event"] == "finished":
-            self.finished += 1
-            self.shares.pop(run, None)
-            self.left.pop(run, None)
-            self._tell(run, f"{run} is finished: {self.finished} of {self.total} trainings", keep=True)
-        elif event["event"] == "training":
-            share = (event["epoch"] - 1 + event["step"] / event["steps"]) / event["epochs"]
-            self.shares[run], self.left[run] = share, event["seconds_left"]
-            if share < 1.0:
-                self.whole = event["seconds_left"] / (1.0 - share)
-            last = event["step"] == event["steps"]
-            text = f"{run}: epoch {event['epoch']} of {event['epochs']}, loss {event['loss']:.4g}"
-            self._tell(run, text, keep=last, epoch=event["epoch"], loss=round(event["loss"], 5))
-
-    def seconds_left(self) -> float | None:
-        """Estimate the time left from the pace of the trainings; None before the first step."""
-        waiting = self.total - self.finished - len(self.left)
-        if self.whole is None:
-            return None
-        return max([*self.left.values(), (sum(self.left.values()) + waiting * self.whole) / self.jobs])
-
-    def _tell(self, run: str, text: str, keep: bool, **content: Any) -> None:
-        now = time.monotonic()
-        if not keep and now - self.reported < 0.5:
-            return
-        self.reported = now
-        left = self.seconds_left()
-        fraction = (self.finished + sum(self.shares.values())) / self.total
-        content |= {} if left is None else {"seconds_left": round(left, 1)}
-        self.console.emit("progress", stage="training", fraction=round(fraction, 5), run=run, **content)
-        if self.console.machine:
-            return
-        if left is not None:
-            text += f"; {datetime.timedelta(seconds=round(left))} left for all"
-        if sys.stderr.isatty():
-            sys.stderr.write(f"\r{text}\x1b[K" + ("\n" if keep else ""))
-            sys.stderr.flush()
-        elif keep:
-            sys.stderr.write(text + "\n")
 
 
 def _report(folder: Folder, console: Console) -> dict[str, str]:

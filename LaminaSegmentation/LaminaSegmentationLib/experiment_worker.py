@@ -26,6 +26,7 @@ from LaminaLabelingLib.atomic import atomic_path
 from LaminaLabelingLib.errors import LaminaError
 
 from .experiment import BY_D3D, BY_LOSS, Folder, Run, Settings, write_json
+from .folder_lock import waiting_lock
 
 if TYPE_CHECKING:
     from .dataset import Case
@@ -63,7 +64,15 @@ class Worker:
         return self._cases[split]
 
     def train(self, run: Run, choices: list[str]) -> None:
-        """Bring a run to its end and score the epochs that were chosen, each on all test scans."""
+        """Bring a run to its end and score the epochs that were chosen, each on all test scans.
+
+        A run that another process has brought to its end meanwhile is left as it is.
+        """
+        with waiting_lock(self.folder.runs / run.name):
+            if not self.folder.finished(run, choices):
+                self._train(run, choices)
+
+    def _train(self, run: Run, choices: list[str]) -> None:
         from .train_command import hardware
 
         options, result = self.trained(run)
@@ -164,27 +173,38 @@ def remove_leftovers(path: Path) -> None:
         file.unlink(missing_ok=True)
 
 
-def _jobs(stream: IO[str]) -> Iterator[dict]:
-    """Yield the jobs that come in; end the process when the stream ends during one of them."""
-    lines: queue.Queue[str | None] = queue.Queue()
+def jobs_of(stream: IO[str], on_stop: Callable[[str], None] = lambda run: None) -> Iterator[dict]:
+    """Yield the jobs that come in; end the process when the stream ends during one of them.
+
+    Parameters
+    ----------
+    stream : text stream
+    on_stop : callable
+        Told, from another thread, the name of a run that is to end in order.
+    """
+    lines: queue.Queue[dict | None] = queue.Queue()
     busy = threading.Event()
 
     def listen() -> None:
         for line in stream:
-            lines.put(line)
+            content = json.loads(line)
+            if "stop" in content:
+                on_stop(content["stop"])
+            else:
+                lines.put(content)
         if busy.is_set():
             os._exit(3)
         lines.put(None)
 
     threading.Thread(target=listen, daemon=True).start()
-    while (line := lines.get()) is not None:
+    while (job := lines.get()) is not None:
         busy.set()
-        yield json.loads(line)
+        yield job
         busy.clear()
 
 
-def main() -> int:
-    """Do jobs until there are no more."""
+def event_stream() -> Emit:
+    """Prepare the process, and return what writes events to the standard output; all else goes to the log."""
     # Ctrl-C reaches every process of a terminal; the parent alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Keras and the backends print what they like, so events get the standard output and all else the log.
@@ -196,8 +216,13 @@ def main() -> int:
         events.write(json.dumps({"event": event, **content}) + "\n")
         events.flush()
 
-    worker = None
-    for job in _jobs(sys.stdin):
+    return emit
+
+
+def main() -> int:
+    """Do jobs until there are no more."""
+    emit, worker = event_stream(), None
+    for job in jobs_of(sys.stdin):
         run = Run(job["loss"], job["seed"])
         try:
             worker = worker or Worker(Folder(Path(sys.argv[1])), job["backend"], emit)

@@ -28,6 +28,7 @@ from LaminaSegmentationLib.experiment import (
 from LaminaSegmentationLib.experiment_data import dataset_data, make_cases, missing_cases, simulated_data
 from LaminaSegmentationLib.experiment_pool import Pool, TrainingFailed
 from LaminaSegmentationLib.experiment_worker import load_mask, remove_leftovers
+from LaminaSegmentationLib.shown_trainings import ShownTrainings
 
 DATA = simulated_data("clinic", 1.0, 1_000_000, 700_000, 7, (5, 1, 1))
 SETTINGS = Settings(DATA, [192, 48, 24], "paper", 16, 200, None, None, 1e-4, "float32")
@@ -194,7 +195,7 @@ def test_a_second_command_on_the_same_folder_is_refused(tmp_path):
 
 
 def test_the_time_left_counts_waiting_trainings(capsys):
-    shown = experiment_command._Shown(Console(machine=True), total=4, jobs=2)
+    shown = ShownTrainings(Console(machine=True), total=4, places=lambda: 2)
     assert shown.seconds_left() is None
     step = {"event": "training", "epochs": 10, "steps": 5, "step": 5, "loss": 1.0}
     shown.show({**step, "run": "dice-0", "epoch": 2, "seconds_left": 80.0})
@@ -298,12 +299,12 @@ def test_a_defect_in_a_worker_names_its_log(tmp_path):
 
 def test_a_worker_that_dies_is_noticed(tmp_path):
     class Deadly(Pool):
-        def _give(self, index, waiting, busy):
-            super()._give(index, waiting, busy)
+        def _give(self, index, waiting):
+            super()._give(index, waiting)
             self._workers[index].kill()
 
     with (
-        Deadly(Folder(tmp_path), 2) as pool,
+        Deadly(Folder(tmp_path), 1) as pool,
         pytest.raises(TrainingFailed, match=r"dice-0 ended unexpectedly \(code -9"),
     ):
         list(pool.run([JOB], None))
@@ -311,9 +312,10 @@ def test_a_worker_that_dies_is_noticed(tmp_path):
 
 def test_a_worker_without_a_job_ends_with_its_input(tmp_path):
     with Pool(Folder(tmp_path), 2) as pool:
+        pool._start(0)
         assert list(pool.run([], None)) == []
     assert pool.completed
-    assert [worker.returncode for worker in pool._workers] == [0, 0]
+    assert [worker.returncode for worker in pool._workers] == [0]
 
 
 def test_the_library_file_of_the_command_starts_without_keras():
