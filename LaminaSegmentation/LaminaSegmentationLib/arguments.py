@@ -228,12 +228,14 @@ def parser() -> argparse.ArgumentParser:
         "--preset", default="default", help="network: 8, 16 or 32 (feature maps; small, default, large), paper (64)"
     )
     train.add_argument("--loss", default="dice", help="dice, wbce, dice+wbce, centroid or lamina_dice")
+    train.add_argument("--loss-weight", type=float, help="of the voxels of laminae in wbce and dice+wbce; else 50")
     train.add_argument(
         "--monitor",
-        choices=("val_loss", "val_d3d", "val_missed", "val_false"),
+        choices=("val_loss", "val_d3d", "val_missed", "val_false", "val_score"),
         default="val_loss",
         help="what chooses the best epoch: the validation loss, or on the validation scans the distance of the true "
-        "laminae to the found ones, how many are missed, or how many found ones are false",
+        "laminae to the found ones, how many are missed, how many found ones are false, or missed and a quarter of the "
+        "false",
     )
     train.add_argument(
         "--normalization", choices=("batch", "instance", "group"), default=None, help="else the preset's"

@@ -18,16 +18,14 @@ from LaminaLabelingLib.errors import LaminaError
 from .commands import check_range, require_output
 from .console import Console
 from .dataset import FIRST_TRAINING_SEED, Case, case_notes, labelled_cases, read_dataset, simulated_cases
-from .metrics import false_laminae, missed_laminae, total_distance
 from .preprocessing import Options
 from .samples import Augmentation
 from .simulation import STYLES, style_for_training
 from .train_control import PAUSE, Control
 from .training import TrainingOptions, TrainingProgress, TrainingResult
 from .training import train as train_network
-
-MONITORS = ("val_loss", "val_d3d", "val_missed", "val_false")
-"""What can choose the best epoch: the loss, or a figure of `metrics` averaged over the validation scans."""
+from .training_options import loss_parameters
+from .validation_score import validation_metrics
 
 NOTES_SHOWN = 5
 
@@ -129,6 +127,7 @@ def training_options(arguments: argparse.Namespace) -> TrainingOptions:
         learning_rate=arguments.learning_rate,
         preset=arguments.preset,
         loss=arguments.loss,
+        loss_parameters=loss_parameters(arguments.loss, arguments.loss_weight),
         batch_size=arguments.batch_size,
         steps_per_epoch=arguments.steps,
         seed=arguments.training_seed,
@@ -227,13 +226,12 @@ def _train(arguments: argparse.Namespace, options: TrainingOptions, control: Con
     def report_epoch(row: Mapping[str, float], best_epoch: int) -> None:
         console.emit("epoch", **row, epochs=options.epochs, best_epoch=best_epoch)
 
-    metrics = {"missed": missed_laminae, "false": false_laminae, "d3d": total_distance}
     result = train_network(
         training,
         validation,
         run,
         options,
-        metrics=metrics,
+        metrics=validation_metrics(options.monitor),
         initial_weights=initial,
         resume=arguments.resume,
         progress=report,
@@ -342,6 +340,7 @@ def publish(
             **data,
             "scans": scans,
             "loss": options.loss,
+            **{f"loss_{name}": value for name, value in options.loss_parameters.items()},
             "monitor": options.monitor,
             **({} if arguments.start_from is None else {"started_from": Path(arguments.start_from).name}),
             "seed": options.seed,

@@ -14,6 +14,27 @@ from .samples import Augmentation
 SCHEDULES = ("constant", "cosine")
 
 
+WEIGHTED_LOSSES = ("wbce", "dice+wbce")
+"""Losses in which the voxels of laminae have a weight."""
+
+
+def loss_parameters(loss: str, weight: float | None) -> dict[str, float]:
+    """Return the parameters of a loss for a weight of the voxels of laminae; None leaves the loss its own.
+
+    Raises
+    ------
+    LaminaError
+        If the loss has no weight, or it is not a number above 0.
+    """
+    if weight is None:
+        return {}
+    if loss not in WEIGHTED_LOSSES:
+        raise LaminaError(f"The loss {loss} has no weight: give --loss-weight with {' or '.join(WEIGHTED_LOSSES)}.")
+    if not 0 < weight < float("inf"):
+        raise LaminaError(f"--loss-weight is {weight}; give a number above 0, such as 50.")
+    return {"weight": float(weight)}
+
+
 @dataclass(frozen=True)
 class TrainingOptions:
     """Everything that determines a training run, apart from the data. The defaults are the paper's, but for the width.
