@@ -26,6 +26,7 @@ _ACTIONS = {
     "simulate": ("commands", "simulate"),
     "split": ("dataset_command", "split"),
     "train": ("train_command", "train"),
+    "tune": ("tune_command", "tune"),
 }
 """Module and function of each command."""
 

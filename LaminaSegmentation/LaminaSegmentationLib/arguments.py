@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from . import DEFAULT_MODEL, __version__
-from .scale_arguments import add_scheduler
+from .scale_arguments import add_scheduler, add_tune
 
 _EPILOG = """examples:
   lamina demo -o demo                               see it work on a simulated scan
@@ -335,6 +335,15 @@ def parser() -> argparse.ArgumentParser:
     _experiment_arguments(experiment)
     add_scheduler(experiment, "trainings")
     output(experiment, "folder of the experiment; one that is not finished is gone on with")
+
+    tune = command(
+        "tune",
+        "search for the best options of a training",
+        "Train many small networks with different options, give up the bad ones early, and name the command that "
+        "trains with the best. The same command goes on where it was ended. Needs Optuna.",
+    )
+    add_tune(tune)
+    output(tune, "folder of the search; one that is not finished is gone on with")
     return root
 
 
