@@ -23,6 +23,9 @@ TABLE, BEST, PICTURE = "trials.csv", "best.json", "tune.png"
 COLUMNS = ("trial", "state", "score", "missed", "false", "epoch", "epochs", "seconds", *SEARCHED, "error")
 """Header of ``trials.csv``."""
 
+LEAST_TRIALS = 10
+"""Whole trials from which on it is told what the options matter."""
+
 _STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "interrupted"}
 _INK, _DIM, _BLUE, _RED = "#1f2933", "#9aa5b1", "#2f6fb0", "#c2412d"
 
@@ -95,14 +98,22 @@ def write_report(
 
 
 def importances(study: optuna.study.Study) -> dict[str, float]:
-    """Return the share of each option in the differences between the scores (PED-ANOVA); empty for too few trials."""
+    """Return the share of each option in the differences between the scores (PED-ANOVA); empty for too few trials.
+
+    Only options that all whole trials have drawn are compared: of one that few have, such as the momentum of batch
+    normalization, chance alone makes a large share.
+    """
     import optuna
 
+    drawn = [set(trial.params) for trial in study.get_trials(deepcopy=False) if trial.state.name == "COMPLETE"]
+    common = sorted(set.intersection(*drawn)) if drawn else []
+    if len(drawn) < LEAST_TRIALS or not common:
+        return {}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of options that few trials have: the picture is no proof anyway
             evaluator = optuna.importance.PedAnovaImportanceEvaluator()
-            found = optuna.importance.get_param_importances(study, evaluator=evaluator)
+            found = optuna.importance.get_param_importances(study, evaluator=evaluator, params=common)
     except (ValueError, RuntimeError, ZeroDivisionError):
         return {}
     return {name: float(value) for name, value in found.items() if math.isfinite(value)}

@@ -18,7 +18,7 @@ from LaminaSegmentationLib.train_command import training_options
 from LaminaSegmentationLib.training_options import loss_parameters
 from LaminaSegmentationLib.tune_command import common_arguments, read_settings
 from LaminaSegmentationLib.tune_folder import SearchFolder
-from LaminaSegmentationLib.tune_report import COLUMNS, best_of, write_report
+from LaminaSegmentationLib.tune_report import COLUMNS, best_of, importances, write_report
 from LaminaSegmentationLib.tune_space import SEARCHED, Space, parse_space, train_command_line
 from LaminaSegmentationLib.tune_study import Trials, open_study, require_optuna
 from LaminaSegmentationLib.validation_score import score_of, validation_metrics, validation_score
@@ -283,6 +283,19 @@ def test_the_report_names_the_best_and_lists_all(tmp_path, settings):
     assert rows[12]["error"] == "The process ended, for lack of memory."
     assert float(rows[0]["score"]) == pytest.approx(scores["trial-0000"])
     assert (tmp_path / "s" / "tune.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_matters_is_found_and_what_few_trials_have_is_not_blamed():
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    for number in range(60):
+        assert bool(importances(study)) == (number >= 10)
+        trial = study.ask()
+        values = Space().suggest(trial)
+        study.tell(trial, abs(math.log10(values["learning_rate"]) + 3.0))
+    shares = importances(study)
+    assert max(shares, key=shares.get) == "learning_rate"
+    assert shares["learning_rate"] > 0.5
+    assert set(shares) == set(SEARCHED) - {"momentum", "loss_weight"}
 
 
 def test_of_equal_trials_the_earliest_is_the_best():
