@@ -32,7 +32,8 @@ def match_points(first: np.ndarray, second: np.ndarray, gate: float) -> Matching
     """Match two point sets one to one, at most ``gate`` apart.
 
     As many pairs as possible are formed, and among all such matchings the one with the least sum of distances is
-    taken (Hungarian method; Kuhn 1955, doi:10.1002/nav.3800020109).
+    taken (Hungarian method; Kuhn 1955, doi:10.1002/nav.3800020109). Of several with the same sum, which one is taken
+    depends on the places alone and not on the order in which they are given.
 
     Parameters
     ----------
@@ -52,10 +53,16 @@ def match_points(first: np.ndarray, second: np.ndarray, gate: float) -> Matching
     """
     first = np.asarray(first, float).reshape(-1, 3)
     second = np.asarray(second, float).reshape(-1, 3)
+    # In one order, whatever the caller's: the method takes the first of equally good matchings.
+    orders = np.lexsort(first.T[::-1]), np.lexsort(second.T[::-1])
     distances = np.linalg.norm(first[:, None, :] - second[None, :, :], axis=-1)
     # A pair beyond the gate costs more than all pairs within it together, so it is only formed where nothing is lost.
     forbidden = gate * (min(distances.shape) + 1.0) + 1.0
-    rows, columns = linear_sum_assignment(np.where(distances <= gate, distances, forbidden))
+    sorted_distances = distances[np.ix_(*orders)]
+    rows, columns = linear_sum_assignment(np.where(sorted_distances <= gate, sorted_distances, forbidden))
+    rows, columns = orders[0][rows], orders[1][columns]
+    by_row = np.argsort(rows)
+    rows, columns = rows[by_row], columns[by_row]
     close = distances[rows, columns] <= gate
     rows, columns = rows[close], columns[close]
     return Matching(

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from LaminaLabelingLib.curvature import (
     LEAST_CURVE_DEG,
@@ -197,6 +196,8 @@ def pair_curves(
     shared = np.array([[_overlap(old, new, order) for new in later] for old in earlier]).reshape(
         len(earlier), len(later)
     )
+    from scipy.optimize import linear_sum_assignment  # not at the top: opening a panel must not wait for it
+
     rows, columns = linear_sum_assignment(-shared)
     pairs = [(row, column) for row, column in zip(rows, columns) if shared[row, column] >= LEAST_OVERLAP]
     paired_rows, paired_columns = {row for row, _column in pairs}, {column for _row, column in pairs}

@@ -55,3 +55,14 @@ def test_each_point_is_used_once_and_swapping_the_sets_changes_nothing(first, se
     swapped = match_points(second, first, gate)
     assert len(swapped.pairs) == len(matching.pairs)
     assert np.isclose(swapped.distances.sum(), matching.distances.sum())
+
+
+def test_of_equally_good_matchings_the_order_of_the_points_does_not_choose():
+    first, second = np.array([[0.0, 0, 0], [2.0, 0, 0], [4.0, 0, 0]]), np.array([[1.0, 0, 0], [3.0, 0, 0]])
+    places = set()
+    for one in ([0, 1, 2], [2, 1, 0], [1, 2, 0]):
+        for other in ([0, 1], [1, 0]):
+            pairs = match_points(first[one], second[other], 5.0).pairs
+            assert pairs[:, 0].tolist() == sorted(pairs[:, 0])
+            places.add(frozenset((one[a], other[b]) for a, b in pairs))
+    assert len(places) == 1
