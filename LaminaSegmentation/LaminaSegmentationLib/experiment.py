@@ -188,17 +188,38 @@ def choices_of(arms: Sequence[Arm], loss: str) -> list[str]:
 
 
 class Folder:
-    """The folder of one experiment."""
+    """The folder of one experiment.
+
+    Attributes
+    ----------
+    KIND, FILE : str
+        What it holds, and the file that says what was asked for.
+    """
+
+    KIND, FILE = "experiment", SUMMARY
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.summary = path / SUMMARY
+        self.summary = path / self.FILE
         self.cases = path / "cases"
         self.runs = path / "runs"
         self.logs = path / "logs"
 
+    def parse(self, settings: Mapping[str, Any]) -> Any:
+        """Return settings from what a file says; raise ValueError, KeyError or TypeError if they cannot be any."""
+        return Settings(**settings)
+
+    def differences(self, wanted: Any, kept: Mapping[str, Any]) -> list[str]:
+        """Return what differs between settings and those of a file, as ``name (before, now after)``."""
+        now, before = _flat(asdict(wanted)), _flat(kept)
+        return [
+            f"{key} ({before.get(key)}, now {now.get(key)})"
+            for key in dict.fromkeys([*now, *before])
+            if now.get(key) != before.get(key)
+        ]
+
     def read(self) -> dict | None:
-        """Return what ``experiment.json`` says, None where there is none.
+        """Return what the file says, None where there is none.
 
         Raises
         ------
@@ -209,33 +230,28 @@ class Folder:
             return None
         try:
             content = json.loads(self.summary.read_text(encoding="utf-8"))
-            Settings(**content["settings"])
+            self.parse(content["settings"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise LaminaError(f"'{SUMMARY}' in '{self.path}' cannot be read: choose another folder.") from error
+            raise LaminaError(f"'{self.FILE}' in '{self.path}' cannot be read: choose another folder.") from error
         return content
 
-    def settings(self) -> Settings:
-        """Return the settings of the experiment that is in the folder."""
+    def settings(self) -> Any:
+        """Return the settings of what is in the folder."""
         content = self.read()
         if content is None:
-            raise LaminaError(f"There is no experiment in '{self.path}'.")
-        return Settings(**content["settings"])
+            raise LaminaError(f"There is no {self.KIND} in '{self.path}'.")
+        return self.parse(content["settings"])
 
-    def check(self, settings: Settings) -> None:
-        """Raise LaminaError, naming what differs, when the folder holds an experiment with other settings."""
+    def check(self, settings: Any) -> None:
+        """Raise LaminaError, naming what differs, when what is in the folder has other settings."""
         content = self.read()
         if content is None:
             return
-        wanted, kept = _flat(asdict(settings)), _flat(content["settings"])
-        different = [
-            f"{key} ({kept.get(key)}, now {wanted.get(key)})"
-            for key in dict.fromkeys([*wanted, *kept])
-            if wanted.get(key) != kept.get(key)
-        ]
+        different = self.differences(settings, content["settings"])
         if different:
             raise LaminaError(
-                f"The experiment in '{self.path}' was started with another {', '.join(different)}: use the same, "
-                "choose another folder, or add --force to set the old experiment aside."
+                f"The {self.KIND} in '{self.path}' was started with another {', '.join(different)}: use the same, "
+                f"choose another folder, or add --force to set the old {self.KIND} aside."
             )
 
     def set_aside(self) -> None:

@@ -6,10 +6,11 @@ import argparse
 import importlib.util
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from LaminaLabelingLib.errors import LaminaError
 
@@ -74,7 +75,7 @@ def experiment(arguments: argparse.Namespace, console: Console) -> dict:
     folder = Folder(arguments.output)
     deadline = None if arguments.max_minutes is None else time.monotonic() + 60.0 * arguments.max_minutes
     settings = read_settings(arguments, folder)
-    scale = _scale(arguments)
+    scale = at_scale(arguments, FULL, MINIATURE)
     arms, seeds = parse_arms(arguments.arms), parse_seeds(scale["training_seeds"])
     publish = _arm_to_publish(arguments, arms)
     check_range("--jobs", arguments.jobs, 1, 64)
@@ -104,9 +105,9 @@ def experiment(arguments: argparse.Namespace, console: Console) -> dict:
     return {"complete": in_time, "trainings": done, "of": total, "files": files}
 
 
-def _scale(arguments: argparse.Namespace) -> dict:
+def at_scale(arguments: argparse.Namespace, full: Mapping[str, Any], miniature: Mapping[str, Any]) -> dict[str, Any]:
     """Fill in what the command line leaves open: at full scale, or a miniature's."""
-    defaults = MINIATURE if arguments.miniature else FULL
+    defaults = miniature if arguments.miniature else full
     given = {name: getattr(arguments, name, None) for name in defaults}
     return {name: defaults[name] if value is None else value for name, value in given.items()}
 
@@ -119,7 +120,7 @@ def read_settings(arguments: argparse.Namespace, folder: Folder) -> Settings:
     LaminaError
         If a value is out of its range, before anything is simulated or trained.
     """
-    scale = _scale(arguments)
+    scale = at_scale(arguments, FULL, MINIATURE)
     check_range("--epochs", scale["epochs"], 1, 1_000_000)
     check_range("--width", scale["width"], 1, 512)
     check_range("--spacing", scale["spacing"], 0.2, 3.0)

@@ -17,7 +17,7 @@ from .dataset import FIRST_TRAINING_SEED, read_dataset
 from .dataset_file import content_hash
 from .experiment import SAID_OF_A_MINIATURE
 from .experiment_cluster import check_scheduler, pool_of
-from .experiment_command import backend_of, enter, only_one, precision_of, prepare_cases
+from .experiment_command import at_scale, backend_of, enter, only_one, precision_of, prepare_cases
 from .network import GRID_SHAPE
 from .preprocessing import PREPROCESSING_VERSION
 from .samples import Augmentation
@@ -81,13 +81,6 @@ def tune(arguments: argparse.Namespace, console: Console) -> dict:
     return {"complete": in_time, "trials": _ended(study), "of": arguments.trials, "best": best, "files": files}
 
 
-def _scale(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Fill in what the command line leaves open: at full scale, or a miniature's."""
-    defaults = MINIATURE if arguments.miniature else FULL
-    given = {name: getattr(arguments, name, None) for name in defaults}
-    return {name: defaults[name] if value is None else value for name, value in given.items()}
-
-
 def read_settings(arguments: argparse.Namespace, folder: SearchFolder) -> TuneSettings:
     """Turn the command line into what the trials have in common.
 
@@ -96,7 +89,7 @@ def read_settings(arguments: argparse.Namespace, folder: SearchFolder) -> TuneSe
     LaminaError
         If a value is out of its range, before anything is simulated or trained.
     """
-    scale = _scale(arguments)
+    scale = at_scale(arguments, FULL, MINIATURE)
     check_range("--epochs", scale["epochs"], 1, 1_000_000)
     check_range("--seed", arguments.seed, 0, 2**31 - 1)
     check_range("--training-seed", arguments.training_seed, 0, 2**32 - 1)

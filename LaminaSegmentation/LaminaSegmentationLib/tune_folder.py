@@ -18,8 +18,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from LaminaLabelingLib.errors import LaminaError
-
 from .experiment import Folder, write_json
 from .samples import Augmentation
 from .train_command import AUGMENTED
@@ -100,46 +98,21 @@ class TuneSettings:
 class SearchFolder(Folder):
     """The folder of one search."""
 
+    KIND, FILE = "search", SETTINGS
+
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self.summary = path / SETTINGS
         self.trials = path / "trials"
 
-    def read(self) -> dict | None:
-        """Return what ``tune.json`` says, None where there is none.
+    def parse(self, settings: Mapping[str, Any]) -> TuneSettings:
+        """Return settings from what ``tune.json`` says."""
+        result = TuneSettings(**settings)
+        result.searched()
+        return result
 
-        Raises
-        ------
-        LaminaError
-            If it cannot be read.
-        """
-        if not self.summary.exists():
-            return None
-        try:
-            content = json.loads(self.summary.read_text(encoding="utf-8"))
-            TuneSettings(**content["settings"]).searched()
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise LaminaError(f"'{SETTINGS}' in '{self.path}' cannot be read: choose another folder.") from error
-        return content
-
-    def settings(self) -> TuneSettings:
-        """Return the settings of the search that is in the folder."""
-        content = self.read()
-        if content is None:
-            raise LaminaError(f"There is no search in '{self.path}'.")
-        return TuneSettings(**content["settings"])
-
-    def check(self, settings: TuneSettings) -> None:
-        """Raise LaminaError, naming what differs, when the folder holds a search with other settings."""
-        content = self.read()
-        if content is None:
-            return
-        different = list(differences(plain(settings), content["settings"]))
-        if different:
-            raise LaminaError(
-                f"The search in '{self.path}' was started with another {', '.join(different)}: use the same, choose "
-                "another folder, or add --force to set the old search aside."
-            )
+    def differences(self, wanted: TuneSettings, kept: Mapping[str, Any]) -> list[str]:
+        """Return what differs between settings and those of ``tune.json``."""
+        return list(differences(plain(wanted), kept))
 
     def write(self, settings: TuneSettings) -> str:
         """Write ``tune.json``, and return the code by which the trials of this folder are known."""
