@@ -55,11 +55,17 @@ class Survey:
         """Depth below the skin of each cell's centre, (D,) mm."""
         return (np.arange(self.values.shape[2]) + 0.5) * self.step[2]
 
-    def at_full_size(self, surface: np.ndarray, shape: tuple[int, int], order: int = 1) -> np.ndarray:
-        """Interpolate a (S, L) map at every voxel column, giving an array of ``shape`` (axes 0 and 1 of the scan)."""
+    def at_full_size(
+        self,
+        surface: np.ndarray,
+        shape: tuple[int, int],
+        order: int = 1,
+        part: tuple[slice, slice] = (slice(None), slice(None)),
+    ) -> np.ndarray:
+        """Interpolate a (S, L) map at every voxel column of a scan of ``shape`` (axes 0 and 1), or of a part of it."""
         rows = (np.arange(shape[0]) - self.rows[0]) / (self.rows[1] - self.rows[0])
         columns = (np.arange(shape[1]) - self.columns[0]) / (self.columns[1] - self.columns[0])
-        mesh = np.meshgrid(rows, columns, indexing="ij")
+        mesh = np.meshgrid(rows[part[0]], columns[part[1]], indexing="ij")
         return map_coordinates(surface.astype(np.float32), mesh, order=order, mode="nearest", prefilter=False)
 
 

@@ -13,7 +13,7 @@ from LaminaLabelingLib.volumes import Volume
 from .column import Column, column_at, find_column
 from .corrections import PARTS, Corrections, corrected_column, corrected_region, corrected_top_layer
 from .footprint import Survey, survey
-from .grid import DEFAULT_MARGIN_MM, GRID_SHAPE, LEAST_EXTENT_MM, normalize, region_of_interest, resample, scanned_mask
+from .grid import DEFAULT_MARGIN_MM, GRID_SHAPE, LEAST_EXTENT_MM, ScannedVoxels, normalize, region_of_interest, resample
 from .top_layer import TopLayer, find_top_layer
 
 PREPROCESSING_VERSION = 1
@@ -138,8 +138,8 @@ def prepare(
         box = corrected_region(volume, corrections.region)
     else:
         box = region_of_interest(volume, found, column, used, options.margin)
-    mask = scanned_mask(volume, found, box, used)
-    if corrections.parts and not mask.any():
+    mask = ScannedVoxels(volume, found, box, used)
+    if corrections.parts and not mask.at(slice(None)).any():
         raise LaminaError(
             "With the corrections nothing that was scanned is left in the region of interest; correct "
             f"{' and '.join('the ' + PARTS[part] for part in corrections.parts)} again."

@@ -18,7 +18,7 @@ from LaminaSegmentationLib.preprocessing import (
     stamp_cubes,
     survey,
 )
-from LaminaSegmentationLib.preprocessing.grid import scanned_mask
+from LaminaSegmentationLib.preprocessing.grid import ScannedVoxels
 from LaminaSegmentationLib.preprocessing.paths import minimum_cost_path
 from LaminaSegmentationLib.simulation import simulate_scan
 
@@ -87,7 +87,7 @@ def test_deep_shadow_of_value_zero_belongs_to_the_footprint():
     volume = volume_of(slab(shadow=(slice(40, 60), slice(36, 44), slice(25, 60))))
     found = survey(volume)
     box = tuple(slice(0, size) for size in volume.array.shape)
-    mask = scanned_mask(volume, found, box)
+    mask = ScannedVoxels(volume, found, box).at(slice(None))
     assert mask[50, 40, 30]
     assert mask[50, 40, 45]
     assert not mask[50, 40, 56]
@@ -97,7 +97,7 @@ def test_a_lifted_probe_leaves_a_gap_that_was_never_scanned():
     volume = volume_of(slab(gap=slice(60, 70)))
     found = survey(volume)
     assert not found.seen[31:34].any()
-    mask = scanned_mask(volume, found, tuple(slice(0, size) for size in volume.array.shape))
+    mask = ScannedVoxels(volume, found, tuple(slice(0, size) for size in volume.array.shape)).at(slice(None))
     assert not mask[61:69].any()
     assert mask[50, 40, 20]
 
