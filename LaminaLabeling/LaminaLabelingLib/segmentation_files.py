@@ -106,7 +106,8 @@ def mark_voxels(points: np.ndarray, values: Sequence[int], volume: Volume, radiu
     ndarray of unsigned integers, same shape as the volume
         The value of the nearest point at each marked voxel, elsewhere 0.
     """
-    labels = np.zeros(volume.shape, dtype=np.min_scalar_type(max(values, default=0)))
+    # In the memory order of the scan, which is its file's: to be written it need not be transposed.
+    labels = np.zeros_like(volume.array, dtype=np.min_scalar_type(max(values, default=0)))
     # At least one voxel, which the 3 x 3 x 3 cube needs.
     reach = np.maximum(np.ceil(radius_mm / volume.spacing), 1).astype(int)
     for number, center in enumerate(np.rint(volume.to_index(points)).astype(int)):
@@ -134,8 +135,6 @@ def _box_around(points: np.ndarray, volume: Volume) -> tuple[slice, ...] | None:
 
 def _segment_metadata(laminae: list[Lamina], array_kji: np.ndarray) -> dict[str, str]:
     """Return the header fields by which Slicer knows the segments."""
-    from scipy import ndimage  # here, so that importing the module stays quick
-
     metadata = {
         "Segmentation_ContainedRepresentationNames": "Binary labelmap|",
         "Segmentation_ConversionParameters": "",
@@ -144,7 +143,7 @@ def _segment_metadata(laminae: list[Lamina], array_kji: np.ndarray) -> dict[str,
         "Segmentation_MasterRepresentation": "Binary labelmap",
         "Segmentation_ReferenceImageExtentOffset": "0 0 0",
     }
-    boxes = ndimage.find_objects(array_kji)
+    boxes = _label_boxes(array_kji)
     for number, lamina in enumerate(laminae):
         box = boxes[number] if number < len(boxes) else None
         # Slicer's way to write an empty extent.
@@ -164,6 +163,24 @@ def _segment_metadata(laminae: list[Lamina], array_kji: np.ndarray) -> dict[str,
             f"Segment{number}_Tags": _tags(lamina),
         }
     return metadata
+
+
+def _label_boxes(labels: np.ndarray) -> list[tuple[slice, ...] | None]:
+    """Return the box of each label, None where it has no voxel; searches only where there are labels."""
+    from scipy import ndimage  # here, so that importing the module stays quick
+
+    where = []
+    for axis in range(3):
+        trimmed = labels[tuple(where)]
+        used = np.flatnonzero(trimmed.any(axis=tuple(other for other in range(3) if other != axis)))
+        if not used.size:
+            return []
+        where.append(slice(used[0], used[-1] + 1))
+    found = ndimage.find_objects(labels[tuple(where)])
+    return [
+        box and tuple(slice(part.start + start.start, part.stop + start.start) for part, start in zip(box, where))
+        for box in found
+    ]
 
 
 def _color(lamina: Lamina, number: int, count: int) -> tuple[float, float, float]:
