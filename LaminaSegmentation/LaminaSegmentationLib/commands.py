@@ -9,6 +9,7 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -167,7 +168,7 @@ def write_results(
     crop_segmentation: bool = False,
 ) -> dict[str, str]:
     """Write the files of a segmentation into a folder; return their paths by kind."""
-    from .pictures import draw_overlay
+    from .overlay import draw_overlay
 
     files = {
         "laminae": "laminae.mrk.json",
@@ -176,11 +177,16 @@ def write_results(
         "column": "spinous_column.mrk.json",
         "overlay": "overlay.png",
     }
-    write_markups(result.laminae, folder / files["laminae"])
-    write_csv(result.laminae, folder / files["table"])
-    write_segmentation(result.laminae, volume, folder / files["segmentation"], crop_segmentation)
-    write_curve(result.column, folder / files["column"])
-    draw_overlay(volume, result.laminae, folder / files["overlay"], result.prepared, truth, title=volume.name)
+    with ThreadPoolExecutor(1) as aside:
+        # The two that take the time, beside each other.
+        segmentation = aside.submit(
+            write_segmentation, result.laminae, volume, folder / files["segmentation"], crop_segmentation
+        )
+        write_markups(result.laminae, folder / files["laminae"])
+        write_csv(result.laminae, folder / files["table"])
+        write_curve(result.column, folder / files["column"])
+        draw_overlay(volume, result.laminae, folder / files["overlay"], result.prepared, truth, title=volume.name)
+        segmentation.result()
     return files
 
 

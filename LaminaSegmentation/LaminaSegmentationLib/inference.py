@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -120,11 +121,14 @@ def segment(
     stopwatch = stopwatch or Stopwatch(progress)
     progress = stopwatch.progress
     decision = model.card.get("decision", {})
-    with stopwatch.stage("preprocess"):
-        prepared = prepare(volume, options_of(model), progress.fraction, corrections)
-    with stopwatch.stage("network"):
-        runner = _engine(engine, model, threads, low_memory)
-        probability = runner.predict(prepared.grid.array)
+    # The engine is loaded meanwhile: NumPy leaves it most of a core.
+    with ThreadPoolExecutor(1) as aside:
+        loading = aside.submit(_engine, engine, model, threads, low_memory)
+        with stopwatch.stage("preprocess"):
+            prepared = prepare(volume, options_of(model), progress.fraction, corrections)
+        with stopwatch.stage("network"):
+            runner = loading.result()
+            probability = runner.predict(prepared.grid.array)
     with stopwatch.stage("localization"):
         found = localize(
             probability,

@@ -323,7 +323,7 @@ def test_whatever_happens_is_one_sentence_and_leaves_nothing(
     def fail(*given, **named):
         raise error
 
-    monkeypatch.setattr("LaminaSegmentationLib.pictures.draw_overlay", fail)
+    monkeypatch.setattr("LaminaSegmentationLib.overlay.draw_overlay", fail)
     assert main(["segment", str(scan_path), "-o", str(tmp_path / "out")]) == code
     printed = capsys.readouterr().err.strip().splitlines()
     assert words in printed[-1]
@@ -383,11 +383,11 @@ def test_help_needs_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
-def test_the_inference_path_never_imports_a_training_library(scan_path, tmp_path):
+def test_the_inference_path_never_imports_a_training_or_a_plotting_library(scan_path, tmp_path):
     code = (
         "import sys; from LaminaSegmentationLib.__main__ import main; "
         f"assert main(['segment', {str(scan_path)!r}, '-o', {str(tmp_path / 'out')!r}, '--engine', 'openvino']) == 0; "
-        "sys.stderr.write(str(sorted({'keras', 'tensorflow', 'torch', 'jax'} & set(sys.modules))))"
+        "sys.stderr.write(str(sorted({'keras', 'tensorflow', 'torch', 'jax', 'matplotlib'} & set(sys.modules))))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.strip().endswith("[]")
