@@ -38,7 +38,7 @@ def dask_setup(worker: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # What libraries print must not come between the events of the command.
     os.dup2(2, 1)
-    # OpenVINO binds its threads to the first cores that it may use: those of all processes would share the same.
+    # What asks for the number of cores (NumPy, OpenVINO, the preprocessing) must see this process's share of them.
     if hasattr(os, "sched_setaffinity"):
         with contextlib.suppress(OSError):
             os.sched_setaffinity(0, cores_of(int(worker.name), worker.state.nthreads, sorted(os.sched_getaffinity(0))))

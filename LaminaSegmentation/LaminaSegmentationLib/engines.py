@@ -95,7 +95,8 @@ class OpenVinoEngine(Engine):
         import openvino
 
         # CPUs with bfloat16 would use it unasked, and the result would depend on the machine.
-        settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+        # Pinned threads gain nothing, and those of two processes are pinned to the same cores.
+        settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
         if threads is not None:
             settings["INFERENCE_NUM_THREADS"] = threads
         try:

@@ -10,6 +10,8 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter, grey_closing,
 from LaminaLabelingLib.errors import LaminaError
 from LaminaLabelingLib.volumes import Volume
 
+from ..parallel import for_each
+
 SURVEY_STEP_MM = (2.0, 1.0, 0.75)
 """Cells of the survey: along the spine, across it, and in depth below the skin."""
 
@@ -17,6 +19,8 @@ SURVEY_STEP_MM = (2.0, 1.0, 0.75)
 _MINIMUM_THICKNESS_MM = 8.0
 # The face of a convex probe is never steeper than this at its rim; the side of its fan always is.
 _STEEPEST_SKIN = 0.55
+
+_ROWS_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -127,10 +131,15 @@ def _block_mean(array: np.ndarray, factors: np.ndarray, counts: np.ndarray) -> n
     """Mean over blocks of axes 0 and 1, slab by slab so that no second full-size array is needed."""
     trimmed = array[: counts[0] * factors[0], : counts[1] * factors[1]]
     result = np.empty((*counts, array.shape[2]), np.float32)
-    for row in range(counts[0]):
-        slab = trimmed[row * factors[0] : (row + 1) * factors[0]].sum(axis=0, dtype=np.float32)
-        result[row] = slab.reshape(counts[1], factors[1], -1).sum(axis=1)
-    return result / float(factors.prod())
+
+    def fill(first: int) -> None:
+        for row in range(first, min(first + _ROWS_AT_ONCE, counts[0])):
+            slab = trimmed[row * factors[0] : (row + 1) * factors[0]].sum(axis=0, dtype=np.float32)
+            result[row] = slab.reshape(counts[1], factors[1], -1).sum(axis=1)
+
+    for_each(fill, range(0, counts[0], _ROWS_AT_ONCE))
+    result /= float(factors.prod())
+    return result
 
 
 def _fill(surface: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -31,13 +31,15 @@ def minimum_cost_path(cost: np.ndarray, max_move: int, move_penalty: float) -> n
     total = cost[0].astype(float)
     came_from = np.zeros((rows, columns), np.int16)
     padded = np.full(columns + 2 * max_move, np.inf)
+    # arriving[m, c]: the total of column c + moves[m], from which column c may be reached
+    arriving = np.lib.stride_tricks.sliding_window_view(padded, columns)
+    every = np.arange(columns)
     for row in range(1, rows):
         padded[max_move : max_move + columns] = total
-        # candidates[m, c]: arriving at column c from column c + moves[m]
-        candidates = np.lib.stride_tricks.sliding_window_view(padded, columns) + penalties[:, None]
+        candidates = arriving + penalties[:, None]
         best = candidates.argmin(axis=0)
         came_from[row] = moves[best]
-        total = candidates[best, np.arange(columns)] + cost[row]
+        total = candidates[best, every] + cost[row]
     path = np.empty(rows, int)
     path[-1] = int(total.argmin())
     for row in range(rows - 1, 0, -1):

@@ -3,6 +3,7 @@
 import sys
 
 from protocol import Loaded, parser, read_grid, serve
+from work import network_gflop
 
 
 def load(options):
@@ -18,24 +19,9 @@ def load(options):
         lambda: engine.predict(grid),
         f"U-net of width {architecture['width']}, the whole grid at once; {engine.description}",
         architecture["parameters"],
-        gflop(bundle.graph),
+        network_gflop(bundle.graph),
         ("openvino", "numpy"),
     )
-
-
-def gflop(graph):
-    """Return the work of the convolutions of a graph."""
-    import math
-
-    import openvino
-
-    total = 0
-    for node in openvino.Core().read_model(graph).get_ops():
-        if node.get_type_name() == "Convolution":
-            # The kernel's first axis holds the output maps, which the output's shape counts already.
-            kernel = node.input(1).get_shape()
-            total += 2 * math.prod(node.output(0).get_shape()) * math.prod(list(kernel)[1:])
-    return total / 1e9
 
 
 if __name__ == "__main__":
