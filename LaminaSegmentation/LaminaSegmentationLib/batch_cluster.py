@@ -88,6 +88,7 @@ class ClusterBatch(Batch):
             "engine": arguments.engine,
             "threads": arguments.threads,
             "low_memory": arguments.low_memory,
+            "precision": arguments.precision,
             "axes": arguments.axes,
             "steps": arguments.steps,
             "crop_segmentation": arguments.crop_segmentation,

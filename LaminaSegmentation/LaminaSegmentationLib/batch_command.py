@@ -64,7 +64,7 @@ def segment_folder(arguments: argparse.Namespace, console: Console) -> dict:
     scans = find_scans(folder)
     check_places(folder, output, scans)
     model = load_model(arguments.model)
-    check_engine(arguments.engine, arguments.threads)
+    check_engine(arguments.engine, arguments.threads, arguments.precision)
     if arguments.resume:
         _require_earlier_run(output, arguments.force)
     with output_folder(output, arguments.force or arguments.resume):
@@ -74,7 +74,9 @@ def segment_folder(arguments: argparse.Namespace, console: Console) -> dict:
 
             batch: Batch = ClusterBatch(scans, output, model, arguments, console)
         else:
-            engine = create_engine(model, arguments.engine, arguments.threads, arguments.low_memory)
+            engine = create_engine(
+                model, arguments.engine, arguments.threads, arguments.low_memory, arguments.precision
+            )
             batch = Batch(scans, output, model, engine, arguments, console)
         batch.run()
     counts = count(batch.rows)
@@ -104,6 +106,7 @@ class Manner:
     axes : str
         ``--axes``.
     steps, crop_segmentation : bool
+    precision : str
         As the options of ``lamina segment``.
     """
 
@@ -111,6 +114,7 @@ class Manner:
     axes: str
     steps: bool
     crop_segmentation: bool
+    precision: str = "float32"
 
     def treatment(self, axes: str) -> dict[str, Any]:
         """Return what a result depends on beside the scan; not the engine, since all give the same."""
@@ -123,6 +127,7 @@ class Manner:
             "axes": axes,
             "steps": self.steps,
             "crop_segmentation": self.crop_segmentation,
+            "precision": self.precision,
         }
 
 
@@ -208,7 +213,7 @@ class Batch:
         console: Console,
     ):
         self._scans, self._output, self._engine = scans, output, engine
-        self._manner = Manner(model, arguments.axes, arguments.steps, arguments.crop_segmentation)
+        self._manner = Manner(model, arguments.axes, arguments.steps, arguments.crop_segmentation, arguments.precision)
         self._resume, self._console = arguments.resume, console
         self.rows = [Row(scan.path.name) for scan in scans]
         self.files: dict[str, str] = {}

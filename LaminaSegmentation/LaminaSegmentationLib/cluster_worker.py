@@ -119,7 +119,7 @@ def _segment(task: str, scan: Any, job: Mapping[str, Any]) -> dict:
 
     tell(job, task, state="running")
     model, engine = _engine(job)
-    manner = Manner(model, job["axes"], job["steps"], job["crop_segmentation"])
+    manner = Manner(model, job["axes"], job["steps"], job["crop_segmentation"], job["precision"])
     if manner.treatment("")["weights"] != job["weights"]:
         return {UNSUITABLE: f"has another model '{model.name}' than the command: install the same version on both."}
     staged = []
@@ -137,7 +137,7 @@ def _engine(job: Mapping[str, Any]) -> tuple:
     from .engines import create_engine
     from .models import load_model
 
-    wanted = (job["model"], job["engine"], job["threads"] or threads_here(), job["low_memory"])
+    wanted = (job["model"], job["engine"], job["threads"] or threads_here(), job["low_memory"], job["precision"])
     if wanted not in _engines:
         _engines.clear()
         model = load_model(job["model"])

@@ -243,7 +243,7 @@ def run_segment(arguments: argparse.Namespace, console: Console) -> dict:
         corrections = read_corrections(arguments.corrections) if arguments.corrections else None
         known = parse_known(arguments.vertebrae, arguments.anchor, arguments.absent)
         model = load_model(arguments.model)
-        check_engine(arguments.engine, arguments.threads)
+        check_engine(arguments.engine, arguments.threads, arguments.precision)
         with output_folder(folder, arguments.force):
             result = segment(
                 volume,
@@ -254,6 +254,7 @@ def run_segment(arguments: argparse.Namespace, console: Console) -> dict:
                 corrections=corrections,
                 known=known,
                 low_memory=arguments.low_memory,
+                precision=arguments.precision,
             )
             summary = summarize(volume, result, model)
             with staged(folder, arguments.force) as temporary:

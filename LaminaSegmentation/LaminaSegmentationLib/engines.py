@@ -33,6 +33,9 @@ ENGINES = ("auto", "tensorflow", "openvino")
 REQUIREMENTS = {"tensorflow": ("tensorflow", "keras"), "openvino": ("openvino",)}
 """Packages of each engine; their names on PyPI and at import are the same."""
 
+PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
+"""What the network may compute with, and OpenVINO's word for it."""
+
 NVIDIA_DRIVER = Path("/proc/driver/nvidia")
 
 
@@ -90,17 +93,31 @@ class Engine(ABC):
 class OpenVinoEngine(Engine):
     """OpenVINO on the CPU."""
 
-    def __init__(self, bundle: ModelBundle, threads: int | None = None, low_memory: bool = False) -> None:
+    def __init__(
+        self,
+        bundle: ModelBundle,
+        threads: int | None = None,
+        low_memory: bool = False,
+        precision: str = "float32",
+    ) -> None:
         super().__init__(bundle.grid_shape, low_memory)
         import openvino
 
         # CPUs with bfloat16 would use it unasked, and the result would depend on the machine.
         # Pinned threads gain nothing, and those of two processes are pinned to the same cores.
-        settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
+        settings = {
+            "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
+            "PERFORMANCE_HINT": "LATENCY",
+            "ENABLE_CPU_PINNING": False,
+        }
         if threads is not None:
             settings["INFERENCE_NUM_THREADS"] = threads
         try:
             core = openvino.Core()
+            if precision == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+                # Emulated it would be slower than float32.
+                logger.warning("This processor does not compute in bfloat16; the network runs in float32.")
+                settings["INFERENCE_PRECISION_HINT"] = "f32"
             graph = core.read_model(bundle.graph)
             if low_memory:
                 graph.reshape([1, self.rows, *self.shape[1:], 1])
@@ -112,11 +129,12 @@ class OpenVinoEngine(Engine):
             ) from error
         self._version = _short(openvino.__version__)
         self._threads = int(self._model.get_property("INFERENCE_NUM_THREADS"))
+        self._precision = "" if settings["INFERENCE_PRECISION_HINT"] == "f32" else f", {precision}"
 
     @property
     def description(self) -> str:
         """Name, version and device."""
-        return f"OpenVINO {self._version} on {_cpu(self._threads)}"
+        return f"OpenVINO {self._version} on {_cpu(self._threads)}{self._precision}"
 
     def _run(self, batch: np.ndarray) -> np.ndarray:
         return self._model([batch])[0]
@@ -152,7 +170,11 @@ class TensorFlowEngine(Engine):
 
 
 def create_engine(
-    bundle: ModelBundle, name: str = "auto", threads: int | None = None, low_memory: bool = False
+    bundle: ModelBundle,
+    name: str = "auto",
+    threads: int | None = None,
+    low_memory: bool = False,
+    precision: str = "float32",
 ) -> Engine:
     """Make a network ready to run.
 
@@ -166,7 +188,10 @@ def create_engine(
     threads : int, optional
         CPU threads; None leaves the number to the engine.
     low_memory : bool
-        Run the network part by part: about half of the memory, half as much time again, the same result.
+        Run the network part by part: about two thirds of the memory, a third more time, the same result.
+    precision : {"float32", "bfloat16"}
+        What the network computes with. bfloat16 takes OpenVINO half the time where the processor has it (elsewhere
+        float32 is taken, with a warning), and moves laminae by hundredths of a millimeter.
 
     Returns
     -------
@@ -183,22 +208,30 @@ def create_engine(
             "--low-memory out."
         )
     kinds = {"openvino": OpenVinoEngine, "tensorflow": TensorFlowEngine}
-    engine = kinds[check_engine(name, threads)](bundle, threads, low_memory)
+    chosen = check_engine(name, threads, precision)
+    options = {"precision": precision} if chosen == "openvino" else {}
+    engine = kinds[chosen](bundle, threads, low_memory, **options)
     logger.info("The network runs with %s.", engine.description)
     return engine
 
 
-def check_engine(name: str = "auto", threads: int | None = None) -> str:
+def check_engine(name: str = "auto", threads: int | None = None, precision: str = "float32") -> str:
     """Return the engine that a name stands for on this machine, without loading it; raise as `create_engine` does."""
     if name not in ENGINES:
         raise LaminaError(f'There is no engine "{name}"; choose one of {", ".join(ENGINES)}.')
     if threads is not None and threads < 1:
         raise LaminaError(f"The number of threads must be 1 or more, not {threads}.")
+    if precision not in PRECISIONS:
+        raise LaminaError(f'There is no precision "{precision}"; choose one of {", ".join(PRECISIONS)}.')
     if name == "auto":
-        return choose_engine()
-    missing = _missing(name)
-    if missing:
+        name = choose_engine()
+    elif missing := _missing(name):
         raise LaminaError(f"The engine {name} is not installed; install it with: pip install {' '.join(missing)}")
+    if precision != "float32" and name != "openvino":
+        raise LaminaError(
+            f"Only the engine openvino computes in {precision}, not {name}: add --engine openvino, or leave "
+            "--precision out."
+        )
     return name
 
 

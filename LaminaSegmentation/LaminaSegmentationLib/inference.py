@@ -83,6 +83,7 @@ def segment(
     corrections: Corrections | None = None,
     known: Known | None = None,
     low_memory: bool = False,
+    precision: str = "float32",
 ) -> Segmentation:
     """Find the laminae in a scan.
 
@@ -104,7 +105,8 @@ def segment(
     known : Known, optional
         What a person knows of the vertebrae.
     low_memory : bool
-        Run the network part by part, see `engines.create_engine`; an engine made before is as it is.
+    precision : str
+        How the network is run, see `engines.create_engine`; an engine made before is as it is.
 
     Returns
     -------
@@ -123,7 +125,7 @@ def segment(
     decision = model.card.get("decision", {})
     # The engine is loaded meanwhile: NumPy leaves it most of a core.
     with ThreadPoolExecutor(1) as aside:
-        loading = aside.submit(_engine, engine, model, threads, low_memory)
+        loading = aside.submit(_engine, engine, model, threads, low_memory, precision)
         with stopwatch.stage("preprocess"):
             prepared = prepare(volume, options_of(model), progress.fraction, corrections)
         with stopwatch.stage("network"):
@@ -156,12 +158,12 @@ def options_of(model: ModelBundle) -> Options:
     return Options(**known, shape=tuple(model.card["input"]["grid"]))
 
 
-def _engine(engine: str | Engine, model: ModelBundle, threads: int | None, low_memory: bool):
+def _engine(engine: str | Engine, model: ModelBundle, threads: int | None, low_memory: bool, precision: str):
     if not isinstance(engine, str):
         return engine
     from .engines import create_engine
 
-    return create_engine(model, engine, threads=threads, low_memory=low_memory)
+    return create_engine(model, engine, threads, low_memory, precision)
 
 
 def describe(laminae: LaminaSet) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 _MOST_THREADS = 4
@@ -33,3 +34,28 @@ def for_each(function: Callable[[Any], None], parts: Iterable[Any]) -> None:
     with ThreadPoolExecutor(threads) as pool:
         for _ in pool.map(function, parts):
             pass
+
+
+@contextmanager
+def ahead(function: Callable[[Any], Any], parts: Iterable[Any]) -> Iterator[Iterator[Any]]:
+    """Give an iterator over what a function makes of each part, each made while the caller works with the one before.
+
+    The parts are taken in their order by one other thread, which has stopped when the block ends: how far it had come
+    by then depends on the moment, if the caller did not take all of them.
+    """
+    pool = ThreadPoolExecutor(1, "ahead")
+
+    def results() -> Iterator[Any]:
+        waiting = None
+        for part in parts:
+            following = pool.submit(function, part)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = following
+        if waiting is not None:
+            yield waiting.result()
+
+    try:
+        yield results()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -28,6 +28,7 @@ from .losses import create_loss
 from .moving_statistics import recalibrate
 from .network import build_unet, check_grid
 from .pace import Pace
+from .parallel import ahead
 from .samples import Case, cube_labels, draw_sample
 from .training_options import Best, TrainingOptions, TrainingProgress, TrainingResult
 
@@ -199,13 +200,14 @@ class _Run:
         keras.utils.set_random_seed(int(sequence.generate_state(1)[0]))
         losses: list[float] = []
         order = _order(len(self.training), self.options.steps_per_epoch * self.samples, generator)
-        for step in range(1, self.options.steps_per_epoch + 1):
-            rate = self._set_learning_rate(epoch, step)
-            with self.pace.step():
-                losses.append(self._step(order[(step - 1) * self.samples :], generator, epoch))
-            self._report(epoch, step, float(np.mean(losses)))
-            if not self.pace.fits_step():
-                break
+        with ahead(lambda indices: self._batch(indices, generator), order.reshape(-1, self.samples)) as batches:
+            for step in range(1, self.options.steps_per_epoch + 1):
+                rate = self._set_learning_rate(epoch, step)
+                with self.pace.step():
+                    losses.append(self._step(*next(batches), epoch))
+                self._report(epoch, step, float(np.mean(losses)))
+                if not self.pace.fits_step():
+                    break
         row = {"epoch": epoch, "steps": len(losses), "loss": float(np.mean(losses))}
         self.devices.synchronize(self.trained)
         with self.pace.validation():
@@ -216,13 +218,14 @@ class _Run:
         row |= {"learning_rate": rate, "seconds": round(time.monotonic() - started, 3)}
         self._keep(row)
 
-    def _step(self, indices: Sequence[int], generator: np.random.Generator, epoch: int) -> float:
-        pairs = [
-            draw_sample(self.training[int(index)], self.options.augmentation, generator)
-            for index in indices[: self.samples]
-        ]
+    def _batch(self, indices: Sequence[int], generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Draw grids and labels of a step; on another thread, while the step before it is done."""
+        pairs = [draw_sample(self.training[int(index)], self.options.augmentation, generator) for index in indices]
         check_grid(pairs[0][0].shape)
         grids, labels = (np.stack(arrays)[..., None] for arrays in zip(*pairs))
+        return grids, labels
+
+    def _step(self, grids: np.ndarray, labels: np.ndarray, epoch: int) -> float:
         loss = self.devices.train_step(self.trained, grids, labels)
         if not math.isfinite(loss):
             raise LaminaError(

@@ -134,16 +134,6 @@ def run(command: list[str]) -> dict:
     return {"wall_s": seconds, "peak_mb": float(peak) or None, "first_voxel_s": first, "result": result}
 
 
-def touch_memory(megabytes: int = 2500) -> float:
-    """Let another process use memory; return its seconds per GB."""
-    program = (
-        "import time, numpy; begun = time.perf_counter(); "
-        f"numpy.empty({megabytes}000000, numpy.uint8)[::4096] = 1; print(time.perf_counter() - begun)"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    return float(done.stdout) * 1000 / megabytes
-
-
 class Network:
     """The network in this process, run again and again, whole and by parts."""
 
@@ -188,7 +178,7 @@ def measure(options: argparse.Namespace, scratch: Path) -> dict:
         for name, more in WAYS.items():
             command = ["segment", str(scratch / "scan.nrrd"), "-o", str(scratch / name), "--engine", "openvino"]
             command += ["--threads", str(options.threads), "--force", *more, "--json"]
-            fetched = None if options.cold else [touch_memory(), touch_memory()]
+            fetched = None if options.cold else [machine.touch_memory(), machine.touch_memory()]
             taken[name] = {**run(command), "memory_touched_s_per_gb": fetched}
         rounds.append(taken)
     sys.stderr.write("\n")

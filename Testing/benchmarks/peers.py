@@ -124,7 +124,7 @@ def run_once(
                 failed[peer.name] = str(error)
                 continue
             stack.callback(processes[peer.name].close)
-        answers = run_rounds(processes, options.rounds, failed, _tell)
+        answers = run_rounds(processes, options.rounds, failed, _tell, machine.touch_memory)
         for name in answers:
             if PEERS[name].same_weights:
                 processes[name].ask(f"save {scratch / name}.npy")

@@ -71,6 +71,58 @@ def test_the_description_names_version_device_and_threads(openvino):
     assert re.fullmatch(r"OpenVINO 20\d\d\.\d on CPU \(1 thread\)", openvino.description)
 
 
+class Capable:
+    """OpenVINO's core on a processor with certain capabilities."""
+
+    def __init__(self, *capabilities):
+        import openvino
+
+        self._core, self._capabilities = openvino.Core(), capabilities
+
+    def __call__(self):
+        return self
+
+    def __getattr__(self, name):
+        return getattr(self._core, name)
+
+    def get_property(self, device, name):
+        return (
+            list(self._capabilities) if name == "OPTIMIZATION_CAPABILITIES" else self._core.get_property(device, name)
+        )
+
+
+def test_bfloat16_is_said_and_close(tiny_bundle, openvino, monkeypatch):
+    import openvino as library
+
+    monkeypatch.setattr(library, "Core", Capable("FP32", "BF16"))
+    engine = create_engine(tiny_bundle, "openvino", threads=1, precision="bfloat16")
+    assert re.fullmatch(r"OpenVINO 20\d\d\.\d on CPU \(1 thread\), bfloat16", engine.description)
+    # Three digits of a bfloat16; on a processor that only emulates it, or takes float32 after all, it is nearer still.
+    assert np.abs(engine.predict(noise()) - openvino.predict(noise())).max() < 0.05
+
+
+def test_a_processor_without_bfloat16_computes_in_float32(tiny_bundle, openvino, monkeypatch, caplog):
+    import openvino as library
+
+    monkeypatch.setattr(library, "Core", Capable("FP32", "INT8"))
+    engine = create_engine(tiny_bundle, "openvino", threads=1, precision="bfloat16")
+    assert engine.description == openvino.description
+    assert "does not compute in bfloat16" in caplog.text
+    np.testing.assert_array_equal(engine.predict(noise()), openvino.predict(noise()))
+
+
+def test_bfloat16_needs_openvino(tiny_bundle):
+    with pytest.raises(LaminaError, match="add --engine openvino"):
+        create_engine(tiny_bundle, "tensorflow", precision="bfloat16")
+    with pytest.raises(LaminaError, match="float32, bfloat16"):
+        create_engine(tiny_bundle, "openvino", precision="int4")
+
+
+def test_openvino_does_not_pin_its_threads(openvino):
+    """Pinned, the threads of two processes share one core: the network takes twice as long in each."""
+    assert not openvino._model.get_property("ENABLE_CPU_PINNING")
+
+
 def test_a_grid_of_another_shape_is_refused(openvino):
     with pytest.raises(LaminaError, match="takes a grid of 32 x 16 x 8 voxels, not 32 x 16 x 16"):
         openvino.predict(np.zeros((32, 16, 16), np.float32))

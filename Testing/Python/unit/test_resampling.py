@@ -8,7 +8,6 @@ from scipy.ndimage import map_coordinates
 
 from LaminaLabelingLib.volumes import Volume
 from LaminaSegmentationLib import parallel
-from LaminaSegmentationLib.parallel import for_each, usable_cores
 from LaminaSegmentationLib.preprocessing import prepare
 from LaminaSegmentationLib.preprocessing.grid import ScannedVoxels, resample
 
@@ -64,19 +63,3 @@ def test_the_number_of_cores_changes_nothing(coarse_scan, prepared_scan, monkeyp
     prepared = prepare(coarse_scan.volume)
     assert np.array_equal(prepared.grid.array, prepared_scan.grid.array)
     assert np.array_equal(prepared.scanned, prepared_scan.scanned)
-
-
-@pytest.mark.parametrize("cores", [1, 4])
-def test_each_part_is_done_once_and_an_error_is_raised_again(monkeypatch, cores):
-    monkeypatch.setattr(parallel, "usable_cores", lambda: cores)
-    done = []
-    for_each(done.append, range(100))
-    assert sorted(done) == list(range(100))
-    with pytest.raises(ZeroDivisionError):
-        for_each(lambda part: 1 // part, [3, 0, 2])
-    for_each(done.append, [])
-    assert len(done) == 100
-
-
-def test_there_is_a_core():
-    assert usable_cores() >= 1

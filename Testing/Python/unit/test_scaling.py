@@ -149,7 +149,7 @@ def test_a_task_answers_and_never_raises(tmp_path):
     missing = cluster_worker.segment_scan("0", job(tmp_path, scan=str(broken), name="broken", rivals=[]))
     assert missing == {"failed": 'There is no file "broken.nrrd" any more.'}
     broken.write_text("nonsense")
-    manner = {"model": "none", "engine": "auto", "threads": 1, "low_memory": False}
+    manner = {"model": "none", "engine": "auto", "threads": 1, "low_memory": False, "precision": "float32"}
     told = cluster_worker.segment_scan("0", job(tmp_path, scan=str(broken), name="broken", rivals=[], **manner))
     assert 'There is no model "none"' in told["failed"]
     assert list((tmp_path / "room").iterdir()) == []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
+import sys
 from pathlib import Path
 
 INSTRUCTION_SETS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "neon", "asimd")
@@ -39,6 +41,21 @@ def describe() -> dict[str, str | int | float | list[str]]:
 def load_average() -> float | None:
     """Return how many processes wanted a core over the last minute; None where the system does not tell."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+
+
+def touch_memory(megabytes: int = 2500) -> float:
+    """Let another process use memory; return its seconds per GB.
+
+    A virtual machine may have to fetch memory that was free for a while from its host, which can take longer than a
+    network: a second a GB was seen, twenty times as long as memory that is there. Done before what is timed, nobody
+    pays for it.
+    """
+    program = (
+        "import time, numpy; begun = time.perf_counter(); "
+        f"numpy.empty({megabytes}000000, numpy.uint8)[::4096] = 1; print(time.perf_counter() - begun)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return float(done.stdout) * 1000 / megabytes
 
 
 def _read(path: str) -> str:

@@ -59,12 +59,14 @@ def parser(description: str) -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=description.splitlines()[0])
     made.add_argument("grid", type=Path, help="file with the grid, (SI, LR, PA), and its spacing in mm")
     made.add_argument("--threads", type=int, required=True)
+    made.add_argument("--gpu", action="store_true", help="show it the GPUs")
     return made
 
 
-def keep_to(cores: int) -> None:
+def keep_to(cores: int, gpu: bool = False) -> None:
     """Keep this process to so many cores; to be called before anything heavy is imported."""
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    if not gpu:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     os.environ["OMP_NUM_THREADS"] = str(cores)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if hasattr(os, "sched_setaffinity"):
@@ -87,7 +89,7 @@ def serve(load: Callable[[argparse.Namespace], Loaded], options: argparse.Namesp
         answers.write(json.dumps(content) + "\n")
         answers.flush()
 
-    keep_to(options.threads)
+    keep_to(options.threads, options.gpu)
     start = time.perf_counter()
     loaded = load(options)
     tell(

@@ -86,7 +86,11 @@ def turns(names: Sequence[str], rounds: int) -> Iterable[list[str]]:
 
 
 def run_rounds(
-    processes: dict[str, Any], rounds: int, failed: dict[str, str], tell=lambda text: None
+    processes: dict[str, Any],
+    rounds: int,
+    failed: dict[str, str],
+    tell=lambda text: None,
+    before=lambda: None,
 ) -> dict[str, list[dict[str, Any]]]:
     """Let each process predict once a round; the first round is not part of the statistics.
 
@@ -100,6 +104,8 @@ def run_rounds(
         Takes the reason of each failure, by name.
     tell : callable
         Takes a line about each prediction.
+    before : callable
+        Called before each prediction.
 
     Returns
     -------
@@ -111,6 +117,7 @@ def run_rounds(
         for name in order:
             if name in failed:
                 continue
+            before()
             try:
                 answers[name].append(processes[name].ask("predict"))
             except PeerError as error:

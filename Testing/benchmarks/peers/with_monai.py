@@ -8,24 +8,30 @@ from protocol import Loaded, parser, read_grid, serve, torch_gflop
 LEVELS = 4
 
 
-def load(options):
-    """Build the network, its weights random."""
-    import numpy as np
-    import torch
-    from monai.inferers import SlidingWindowInferer
+def network_of_width(width):
+    """Return a DynUNet with random weights."""
     from monai.networks.nets import DynUNet
 
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(0)
-    network = DynUNet(
+    return DynUNet(
         spatial_dims=3,
         in_channels=1,
         out_channels=1,
         kernel_size=[3] * LEVELS,
         strides=[1] + [2] * (LEVELS - 1),
         upsample_kernel_size=[2] * (LEVELS - 1),
-        filters=[options.width * 2**level for level in range(LEVELS)],
-    ).eval()
+        filters=[width * 2**level for level in range(LEVELS)],
+    )
+
+
+def load(options):
+    """Build the network, its weights random."""
+    import numpy as np
+    import torch
+    from monai.inferers import SlidingWindowInferer
+
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    network = network_of_width(options.width).eval()
     grid, _ = read_grid(options.grid)
     window = tuple(min(options.window, size) for size in grid.shape)
     # Overlap, weights and windows a batch are MONAI's defaults.
