@@ -51,12 +51,14 @@ class LaminaSegmentationParameterNode:
     axes - "auto", or one letter of R L A P S I for each of the volume's axes.
     model - name of the model; empty for the one that comes first.
     engine - the software that runs the network.
+    lowMemory - run the network on one part of the scan after the other.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
     axes: str = "auto"
     model: str = ""
     engine: Annotated[str, Choice(["auto", "openvino", "tensorflow"])] = "auto"
+    lowMemory: bool = False
 
 
 class LaminaSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -187,18 +189,18 @@ class LaminaSegmentationLogic(ScriptedLoadableModuleLogic):
         """What the last segmentation found, in sentences."""
         return self.segmentation.resultText
 
-    def process(self, volumeNode, axes="auto", model="", engine="auto", onEvent=None):
+    def process(self, volumeNode, axes="auto", model="", engine="auto", onEvent=None, lowMemory=False):
         """Find the laminae and wait for them; the application stays responsive. Return the new markups node."""
-        self.start(volumeNode, axes, model, engine, onEvent or (lambda event: None))
+        self.start(volumeNode, axes, model, engine, onEvent or (lambda event: None), lowMemory)
         while (markupsNode := self.poll()) is None:
             slicer.app.processEvents()
             qt.QThread.msleep(100)
         return markupsNode
 
-    def start(self, volumeNode, axes, model, engine, onEvent):
+    def start(self, volumeNode, axes, model, engine, onEvent, lowMemory=False):
         """Start to find the laminae, with the corrections of the preprocessing; see :meth:`SegmentWork.start`."""
         corrections = self.preview.corrections(volumeNode)
-        self.segmentation.start(volumeNode, axes, model, engine, onEvent, corrections)
+        self.segmentation.start(volumeNode, axes, model, engine, onEvent, corrections, lowMemory)
 
     def poll(self):
         """Pass on what has happened; return the new markups node at the end, and None before."""

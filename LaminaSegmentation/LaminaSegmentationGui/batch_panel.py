@@ -150,6 +150,7 @@ class BatchPanel:
                     self.onEvent,
                     resume=decision == RESUME,
                     force=decision == FORCE,
+                    lowMemory=settings.lowMemory,
                 ),
                 self.work.poll,
             )

@@ -52,7 +52,7 @@ class BatchWork:
 
     # Running
 
-    def start(self, folder, output, axes, model, engine, onEvent, resume=False, force=False):
+    def start(self, folder, output, axes, model, engine, onEvent, resume=False, force=False, lowMemory=False):
         """Start to find the laminae of all scans of a folder; then call :meth:`poll` until it returns the counts.
 
         Parameters
@@ -69,6 +69,8 @@ class BatchWork:
             Whether to leave out what an earlier run in the same results folder has done.
         force : bool
             Whether to do all scans anew in a results folder that is not empty.
+        lowMemory : bool
+            Whether to run the network on one part of a scan after the other.
 
         Raises
         ------
@@ -87,7 +89,7 @@ class BatchWork:
         arguments = ["segment", str(folder), "-o", str(output), "--axes", axes or "auto", "--engine", engine, "--json"]
         if argument := self._models.argumentOf(model):
             arguments += ["--model", argument]
-        arguments += ["--resume"] * resume + ["--force"] * force
+        arguments += ["--resume"] * resume + ["--force"] * force + ["--low-memory"] * bool(lowMemory)
         command = self._installation.command(SEGMENT, self._receive)
         try:
             command.start(arguments)

@@ -38,6 +38,7 @@ class SegmentPanel:
         ui.modelComboBox.currentIndexChanged.connect(lambda *_args: self.onModel())
         fillCombo(
             ui.engineComboBox,
+            ui.lowMemoryCheckBox,
             [
                 ("auto", _("Automatic (GPU if there is one)")),
                 ("openvino", _("Processor (OpenVINO)")),
@@ -45,6 +46,7 @@ class SegmentPanel:
             ],
         )
         ui.engineComboBox.currentIndexChanged.connect(lambda *_args: self.onEngine())
+        ui.lowMemoryCheckBox.toggled.connect(self.onLowMemory)
         logic.models.onChanged.append(self.fillModels)
         self.fillModels()
 
@@ -84,6 +86,11 @@ class SegmentPanel:
         if settings := self._settings():
             settings.engine = chosenKey(self.ui.engineComboBox)
 
+    def onLowMemory(self, isChosen):
+        """Remember whether the network is run part by part."""
+        if settings := self._settings():
+            settings.lowMemory = isChosen
+
     def applySettings(self, settings):
         """Show the settings of the parameter node."""
         if self.ui.axesComboBox.currentText != settings.axes:
@@ -99,6 +106,7 @@ class SegmentPanel:
             return
         self._showModel(shown)
         chooseKey(self.ui.engineComboBox, settings.engine)
+        self.ui.lowMemoryCheckBox.setChecked(settings.lowMemory)
         self.update()
 
     # Running
@@ -122,7 +130,12 @@ class SegmentPanel:
         self.showRunning(True)
         self._timer.begin(
             lambda: self.logic.start(
-                settings.inputVolume, settings.axes or "auto", settings.model, settings.engine, self.onEvent
+                settings.inputVolume,
+                settings.axes or "auto",
+                settings.model,
+                settings.engine,
+                self.onEvent,
+                settings.lowMemory,
             ),
             self.logic.poll,
         )

@@ -33,7 +33,7 @@ class SegmentWork:
         """Whether a segmentation has been started and has neither ended nor been canceled."""
         return self.job is not None
 
-    def start(self, volumeNode, axes, model, engine, onEvent, corrections=None):
+    def start(self, volumeNode, axes, model, engine, onEvent, corrections=None, lowMemory=False):
         """Start to find the laminae of ``volumeNode``; then call :meth:`poll` until it returns a node.
 
         Parameters
@@ -47,6 +47,8 @@ class SegmentWork:
             Called with the events of the command ``lamina segment --json``, each a dict.
         corrections : dict, optional
             Of the preprocessing, made by hand; see ``LaminaSegmentationLib.preprocessing.corrections``.
+        lowMemory : bool
+            Whether to run the network on one part of the scan after the other.
 
         Raises
         ------
@@ -61,7 +63,7 @@ class SegmentWork:
         try:
             exportVolume(volumeNode, self.job.scan_path)
             self._place = _placeOf(volumeNode)
-            self.job.start(axes, self._models.argumentOf(model), engine, corrections)
+            self.job.start(axes, self._models.argumentOf(model), engine, corrections, lowMemory)
         except Exception:
             self.cancel()
             raise

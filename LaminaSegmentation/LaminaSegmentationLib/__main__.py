@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.error("Interrupted; nothing half-written was kept.")
         return 130
     except MemoryError:
-        console.error("There is not enough memory; close other programs, or resample the scan to larger voxels.")
+        console.error("There is not enough memory; close other programs, or, to segment, add --low-memory.")
         return 2
     except OSError as error:
         console.error(f"A file could not be read or written: {error}.")

@@ -182,7 +182,7 @@ def reason_of(problem: Exception) -> str:
     if isinstance(problem, LaminaError):
         return str(problem)
     if isinstance(problem, MemoryError):
-        return "There is not enough memory; close other programs, or resample the scan to larger voxels."
+        return "There is not enough memory; close other programs, or add --low-memory."
     if isinstance(problem, OSError):
         return f"A file could not be read or written: {problem.strerror or problem}."
     logging.getLogger(__name__).info("Traceback of the unexpected error:", exc_info=problem)

@@ -100,7 +100,12 @@ class SegmentationJob:
         return self._command.is_running
 
     def start(
-        self, axes: str = "auto", model: str = "", engine: str = "auto", corrections: Mapping | None = None
+        self,
+        axes: str = "auto",
+        model: str = "",
+        engine: str = "auto",
+        corrections: Mapping | None = None,
+        low_memory: bool = False,
     ) -> None:
         """Start the segmentation of the scan at `scan_path`.
 
@@ -110,6 +115,8 @@ class SegmentationJob:
             The options of ``lamina segment``; an empty model is the command's own default.
         corrections : mapping, optional
             Corrections of the preprocessing, as ``lamina segment --corrections`` reads them from a file.
+        low_memory : bool
+            ``--low-memory``.
 
         Raises
         ------
@@ -118,6 +125,7 @@ class SegmentationJob:
         """
         arguments = ["segment", self.scan_path.name, "-o", "result", "--axes", axes, "--engine", engine, "--json"]
         arguments.append("--crop-segmentation")  # an interface has to read it without a pause
+        arguments += ["--low-memory"] * bool(low_memory)
         self._command.start(arguments + scan_arguments(self._command, model, corrections))
 
     def poll(self) -> SegmentationResult | None:

@@ -263,7 +263,10 @@ def reason_of_crash(code: int, log: str) -> str:
         What it wrote to its log.
     """
     if any(word in log for word in _MEMORY_WORDS) or code & 0xFFFFFFFF == _STATUS_NO_MEMORY:
-        return "The computation ran out of memory: close other programs, or resample the scan to larger voxels."
+        return (
+            "The computation ran out of memory: close other programs, choose Use less memory under Scan, or resample "
+            "the scan to larger voxels."
+        )
     if "No space left on device" in log or "Errno 28" in log:
         return "The computation ended because a disk is full: make space on it, then try again."
     name = str(code)
@@ -275,7 +278,7 @@ def reason_of_crash(code: int, log: str) -> str:
     if name in ("SIGKILL", "SIGTERM"):
         return (
             f"The computation was ended from outside ({name}). Mostly the system does so because memory is full: "
-            "close other programs, then try again."
+            "close other programs, or choose Use less memory under Scan, then try again."
         )
     if name in ("SIGSEGV", "SIGBUS", "SIGILL", "SIGABRT", "SIGFPE") or code & 0xFFFFFFFF in _STATUS_CRASHES:
         return f"The computation crashed ({name}): try another device under Scan, and please report it."

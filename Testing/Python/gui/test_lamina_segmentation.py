@@ -245,6 +245,22 @@ def test_the_settings_are_kept_in_the_parameter_node(panel, scan):
     assert panel.ui.engineComboBox.itemData(panel.ui.engineComboBox.currentIndex) == "tensorflow"
 
 
+def test_less_memory_is_a_setting_and_an_option_of_the_command(panel, scan, monkeypatch):
+    settings = panel.widget.logic.getParameterNode()
+    assert not settings.lowMemory and not panel.ui.lowMemoryCheckBox.checked
+    panel.ui.lowMemoryCheckBox.click()
+    assert settings.lowMemory
+    from LaminaSegmentationLib.worker import LaminaCommand
+
+    given = []
+    start = LaminaCommand.start
+    monkeypatch.setattr(LaminaCommand, "start", lambda self, options: (given.append(options), start(self, options))[1])
+    panel.click_apply()
+    assert "--low-memory" in given[0]
+    settings.lowMemory = False
+    assert not panel.ui.lowMemoryCheckBox.checked
+
+
 def test_missing_packages_are_named(panel, scan, host, monkeypatch):
     from packaging.requirements import Requirement
 

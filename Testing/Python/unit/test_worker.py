@@ -117,7 +117,10 @@ def test_an_error_of_the_user_keeps_its_sentence(start):
     ("mode", "text"),
     [
         ("crash", r"ended unexpectedly \(1\)(.|\n)*RuntimeError: the network is upside down"),
-        ("killed", r"ended from outside \(SIGKILL\)\. Mostly .* memory is full(.|\n)*the log is empty"),
+        (
+            "killed",
+            r"ended from outside \(SIGKILL\)\. Mostly .* memory is full.*Use less memory(.|\n)*the log is empty",
+        ),
         ("silent", r"ended unexpectedly \(0\)(.|\n)*the log is empty"),
     ],
 )
@@ -216,6 +219,15 @@ def test_the_options_become_arguments_and_the_scan_has_no_name_of_its_own(monkey
     job.cancel()
     options = "--axes RIA --engine openvino --json --crop-segmentation --model default"
     assert given == [["segment", "scan.nrrd", "-o", "result", *options.split()]]
+
+
+def test_less_memory_is_asked_for_by_its_option(monkeypatch):
+    job = SegmentationJob(print)
+    given = []
+    monkeypatch.setattr(job._command, "start", given.append)
+    job.start(low_memory=True)
+    job.cancel()
+    assert "--low-memory" in given[0]
 
 
 def test_the_child_finds_both_libraries_before_anything_inherited(monkeypatch):

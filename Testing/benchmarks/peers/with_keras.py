@@ -1,4 +1,4 @@
-"""Keras' own `predict` on TensorFlow, with our network and weights."""
+"""Keras' own `predict` on TensorFlow, with our network and weights, or the network as a function of TensorFlow."""
 
 import os
 import sys
@@ -19,13 +19,17 @@ def load(options):
     model = load_model(options.model).build()
     grid, _ = read_grid(options.grid)
 
+    function = tensorflow.function(lambda batch: model(batch, training=False), jit_compile=False)
+
     def predict():
         batch = np.ascontiguousarray(grid, np.float32)[None, ..., None]
-        return np.asarray(model.predict(batch, verbose=0)).reshape(grid.shape)
+        result = function(batch) if options.function else model.predict(batch, verbose=0)
+        return np.asarray(result).reshape(grid.shape)
 
     return Loaded(
         predict,
-        "our network; model.predict on TensorFlow, the whole grid at once",
+        f"our network; {'a tensorflow.function' if options.function else 'model.predict on TensorFlow'}, the whole grid "
+        "at once",
         model.count_params(),
         packages=("keras", "tensorflow"),
     )
@@ -34,4 +38,5 @@ def load(options):
 if __name__ == "__main__":
     arguments = parser(__doc__)
     arguments.add_argument("--model", default="simulated-unet")
+    arguments.add_argument("--function", action="store_true", help="call the network, without Keras' predict")
     sys.exit(serve(load, arguments.parse_args()))
