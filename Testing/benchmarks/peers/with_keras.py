@@ -26,10 +26,10 @@ def load(options):
         result = function(batch) if options.function else model.predict(batch, verbose=0)
         return np.asarray(result).reshape(grid.shape)
 
+    way = "a tensorflow.function" if options.function else "model.predict on TensorFlow"
     return Loaded(
         predict,
-        f"our network; {'a tensorflow.function' if options.function else 'model.predict on TensorFlow'}, the whole grid "
-        "at once",
+        f"our network; {way}, the whole grid at once",
         model.count_params(),
         packages=("keras", "tensorflow"),
     )
