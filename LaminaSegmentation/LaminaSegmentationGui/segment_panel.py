@@ -38,7 +38,6 @@ class SegmentPanel:
         ui.modelComboBox.currentIndexChanged.connect(lambda *_args: self.onModel())
         fillCombo(
             ui.engineComboBox,
-            ui.lowMemoryCheckBox,
             [
                 ("auto", _("Automatic (GPU if there is one)")),
                 ("openvino", _("Processor (OpenVINO)")),
