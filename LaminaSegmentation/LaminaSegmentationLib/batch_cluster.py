@@ -77,6 +77,8 @@ class ClusterBatch(Batch):
             else:
                 self._fail(index, content["text"], content.get("seconds"))
             self._tell(index)
+            # A worker's last news may have been kept back.
+            self.report(index, 1.0)
             self._write()
 
     def _jobs(self, indices: Sequence[int]) -> Iterator[tuple[str, dict]]:
