@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
-import os
 import queue
 import secrets
 import time
@@ -23,6 +22,7 @@ from LaminaLabelingLib.errors import LaminaError
 from . import __version__
 from .cluster_worker import ANSWER, EVENT, FAILED, UNSUITABLE, close_all, stop, unsuitable
 from .console import Console
+from .parallel import usable_cores
 from .scheduler_address import SchedulerAddress, chosen_resource, places, require_dask
 
 SECONDS_TO_CONNECT = 8
@@ -130,7 +130,7 @@ class Cluster:
 
         # A task that ends its worker three times, mostly for lack of memory, would end the next one, too.
         dask.config.set({"distributed.scheduler.allowed-failures": 2, "distributed.comm.retry.count": 2})
-        threads = max((os.cpu_count() or 1) // max(self.address.processes, 1), 1)
+        threads = max(usable_cores() // max(self.address.processes, 1), 1)
         import distributed
 
         # Dask's own are one thread, and giving memory back at once, which makes each large array cost page faults.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from LaminaLabelingLib.errors import LaminaError
+
+from .parallel import usable_cores
 
 AUTO, NONE = "auto", "none"
 GPU = {"GPU": 1.0}
@@ -61,9 +62,8 @@ def parse_scheduler(text: str, cores: int | None = None) -> SchedulerAddress:
     given = text.strip()
     if given == "local":
         # The network keeps several cores busy by itself, and each process has a model in memory.
-        return SchedulerAddress(
-            processes=max(min(cores or os.cpu_count() or 1, 2), (cores or os.cpu_count() or 1) // 4)
-        )
+        cores = cores or usable_cores()
+        return SchedulerAddress(processes=max(min(cores, 2), cores // 4))
     if given.startswith("local:"):
         number = given.removeprefix("local:")
         if not (number.isdecimal() and 1 <= int(number) <= MOST_LOCAL):
