@@ -83,8 +83,10 @@ def make_overlay(
         left += max(panels[name].size[0], 170) + _BETWEEN + _BESIDE
     for name, panel in panels.items():
         _mark(panel, name, volume, laminae, prepared, truth)
-    right = max(panels["axial"].right, _legend(panels["axial"], laminae, truth, title))
-    return canvas.crop((0, 0, right + _BETWEEN, _HEIGHT)), panels
+    right, bottom = _legend(panels["axial"], laminae, truth, title)
+    right = max(right, panels["axial"].corner[0] + panels["axial"].size[0])
+    bottom = max(bottom, *(panel.corner[1] + panel.size[1] for panel in panels.values()))
+    return canvas.crop((0, 0, right + _BETWEEN, min(bottom + _BOTTOM, _HEIGHT))), panels
 
 
 def _mark(panel: _Panel, name: str, volume: Volume, laminae: LaminaSet, prepared, truth) -> None:
@@ -124,11 +126,6 @@ class _Panel:
         self.canvas, self.corner, self.extent, self.scale = canvas, corner, extent, scale
         self.size = tuple(max(1, round(float(length) * scale)) for length in extent)
         self.draw = ImageDraw.Draw(canvas)
-
-    @property
-    def right(self) -> int:
-        """Pixel at which it ends on the right."""
-        return self.corner[0] + self.size[0]
 
     def show(self, picture: np.ndarray, heading: str) -> None:
         """Paste the picture and write its heading and scales."""
@@ -173,8 +170,8 @@ class _Panel:
             self.draw.text((x + 13 * side, y), name, color, _font(12), anchor, stroke_width=2, stroke_fill="black")
 
 
-def _legend(panel: _Panel, laminae: LaminaSet, truth: LaminaSet | None, title: str) -> int:
-    """Write the legend below a panel; return where it ends on the right."""
+def _legend(panel: _Panel, laminae: LaminaSet, truth: LaminaSet | None, title: str) -> tuple[int, int]:
+    """Write the legend below a panel; return where it ends on the right and at the bottom."""
     lines = [(title, "white")] if title else []
     lines += [
         (f"{len(laminae.positions())} laminae", "white"),
@@ -188,7 +185,8 @@ def _legend(panel: _Panel, laminae: LaminaSet, truth: LaminaSet | None, title: s
     x, y = panel.corner[0], panel.corner[1] + panel.size[1] + 80
     for number, (text, color) in enumerate(lines):
         panel.draw.text((x, y + 34 * number), text, color, _font(16))
-    return min(x + max(int(panel.draw.textlength(text, _font(16))) for text, _ in lines), _WIDTH - _BETWEEN)
+    widest = max(int(panel.draw.textlength(text, _font(16))) for text, _ in lines)
+    return min(x + widest, _WIDTH - _BETWEEN), y + 34 * len(lines)
 
 
 @lru_cache
