@@ -22,7 +22,7 @@ PREPROCESSING_VERSION = 1
 FAINT_COLUMN = 0.12
 """A column of less contrast is a guess.
 
-Speckle without a spine rates 0.06 to 0.09 (test_preprocessing.py), the simulated scans 0.39 and more
+Speckle without a spine rates 0.06 to 0.09 (test_preprocessing.py), the simulated scans 0.36 and more
 (Testing/benchmarks/preprocessing.py).
 """
 
