@@ -256,7 +256,9 @@ def test_less_memory_is_a_setting_and_an_option_of_the_command(panel, scan, monk
     start = LaminaCommand.start
     monkeypatch.setattr(LaminaCommand, "start", lambda self, options: (given.append(options), start(self, options))[1])
     panel.click_apply()
+    panel.wait()
     assert "--low-memory" in given[0]
+    assert panel.ui.resultLabel.text.startswith("34 laminae")
     settings.lowMemory = False
     assert not panel.ui.lowMemoryCheckBox.checked
 
