@@ -278,6 +278,7 @@ class Batch:
         """Say why a scan failed. An earlier result of the same name must not be taken for one of this run."""
         scan = self._scans[index]
         try:
+            self._keep_edited(scan)  # done already where the scan was begun here, but not for a worker's
             remove_result(self._output / scan.name)
         except OSError as problem:
             error += f" Its earlier result could not be removed ({problem.strerror or problem})."

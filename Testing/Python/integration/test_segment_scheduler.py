@@ -109,6 +109,21 @@ def test_a_scan_that_fails_is_told_as_without_a_cluster(killed):
 # Ended and gone on with
 
 
+def test_an_edited_point_list_is_kept_when_its_scan_fails_on_a_worker(scans, tmp_path, capsys):
+    folder, output = tmp_path / "scans", tmp_path / "results"
+    folder.mkdir()
+    shutil.copy(scans / "scan1.nrrd", folder / "scan1.nrrd")
+    assert main(["segment", str(folder), "-o", str(output)]) == 0
+    labels = output / "scan1" / "laminae.mrk.json"
+    edited = labels.read_text() + " "
+    labels.write_text(edited)
+    (folder / "scan1.nrrd").write_text("nonsense", encoding="utf-8")
+    assert main(["segment", str(folder), "-o", str(output), "--resume", "--scheduler", "local:1"]) == 3
+    assert "scan1/laminae.edited-1.mrk.json" in capsys.readouterr().err
+    assert (output / "scan1" / "laminae.edited-1.mrk.json").read_text() == edited
+    assert not labels.exists()
+
+
 def test_ctrl_c_leaves_nothing_half_written_and_the_run_is_gone_on_with(scans, tmp_path):
     output = tmp_path / "results"
     process = start("segment", scans, "-o", output, "--scheduler", "local:1")
